@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.arms import on_unit as on_unit
     from sweetspot.calibrate.auditory.arms import plain_taps as plain_taps
     from sweetspot.calibrate.auditory.arms import upmix_shares as upmix_shares
+    from sweetspot.calibrate.auditory.assessment import Arms as Arms
     from sweetspot.calibrate.auditory.assessment import Assessment as Assessment
     from sweetspot.calibrate.auditory.assessment import heads_of as heads_of
     from sweetspot.calibrate.auditory.assessment import templates_of as templates_of
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.figures import figures_of as figures_of
     from sweetspot.calibrate.auditory.figures import grid_of as grid_of
     from sweetspot.calibrate.auditory.levels import Loudness as Loudness
+    from sweetspot.calibrate.auditory.levels import UnitLevels as UnitLevels
     from sweetspot.calibrate.auditory.levels import levels_of as levels_of
     from sweetspot.calibrate.auditory.localise import Image as Image
     from sweetspot.calibrate.auditory.loudness import loudness_db as loudness_db
     from sweetspot.calibrate.auditory.mapping import Extent as Extent
-    from sweetspot.calibrate.auditory.mapping import Ground as Ground
     from sweetspot.calibrate.auditory.mapping import Measured as Measured
     from sweetspot.calibrate.auditory.mapping import measured as measured
     from sweetspot.calibrate.auditory.mapping import zone_map as zone_map

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cache
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 
 from sweetspot.calibrate.auditory import arms as ways
 from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.figures import DIRECT_S, EarModel, ImageFigures, figures_of, grid_of
-from sweetspot.calibrate.auditory.levels import Loudness, levels_of
+from sweetspot.calibrate.auditory.levels import Loudness, UnitLevels, joined, others_loudness, unit_levels
 from sweetspot.calibrate.auditory.reference import ANGLE_DEG, Pair, modelled, seen
 from sweetspot.calibrate.auditory.templates import Templates, of_head
 from sweetspot.calibrate.plant import gate, grid, head_of, transform
 from sweetspot.calibrate.plant.places import Heads
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.share import forked
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, speed_of_sound
@@ -134,34 +131,29 @@ def heads_of(ears: ImpulseResponse) -> Heads:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pending:
-    """An assessment that another core may still compute.
+class Arms:
+    """Figures of all arms without the levels of the unit, which another core may compute meanwhile.
 
     Parameters
     ----------
-    found
-        Waits for the figures of all arms but their loudness, and for the levels.
-    computed
-        Whether the reference pair was computed.
-    head
-        Which head's templates were used.
+    figures
+        By the arm's name, without loudness.
+    others_db
+        Loudness of each programme on the other arms, dB re 20 uPa.
+    reference_from, head
+        See :class:`Assessment`.
     """
 
-    found: forked.Begun[Any]
-    computed: bool
+    figures: dict[str, ImageFigures]
+    others_db: dict[str, dict[str, float]]
+    reference_from: Source
     head: str
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.found.__exit__()
-
-    def whole(self) -> Assessment:
+    def whole(self, unit: UnitLevels) -> Assessment:
         """The assessment."""
-        figures, levels = self.found()
-        found = {name: replace(f, loudness_db=levels.re_plain_db[name]) for name, f in figures.items()}
-        return Assessment(found, "model" if self.computed else "rig", levels, self.head)
+        levels = joined(self.others_db, unit)
+        found = {name: replace(f, loudness_db=levels.re_plain_db[name]) for name, f in self.figures.items()}
+        return Assessment(found, self.reference_from, levels, self.head)
 
 
 def predicted(
@@ -172,8 +164,7 @@ def predicted(
     model: EarModel,
     *,
     facing: float = 1.0,
-    beside: bool = False,
-) -> Pending:
+) -> Arms:
     """Figures of all arms from a session's driver-to-ear responses and the filters.
 
     Parameters
@@ -184,15 +175,14 @@ def predicted(
         Responses of a real pair of loudspeakers at the same positions, left and right in the place of drivers.
     facing
         See :func:`others_of`.
-    beside
-        Compute them on another core.
     """
-    ways.upmix_shares(filters)  # the other core finds them, and so does the map of the zone on this one
+    others, unit = others_of(rig, ears, filters, pair, model, facing=facing), ways.calibrated(ears, filters)
+    return _assessed(rig, model, others, unit, heads=heads_of(ears), computed=pair is None)
 
-    def arms() -> tuple[Arm, Arm, Arm, Arm]:
-        return *others_of(rig, ears, filters, pair, model, facing=facing), ways.calibrated(ears, filters)
 
-    return _assessed(rig, filters, model, arms, heads=heads_of(ears), computed=pair is None, beside=beside)
+def levels(ears: ImpulseResponse, filters: FilterSet) -> UnitLevels:
+    """Levels of the calibrated unit as :func:`predicted`."""
+    return unit_levels(ways.calibrated(ears, filters), filters, nominal(heads_of(ears)))
 
 
 def of_verification(
@@ -215,12 +205,10 @@ def of_verification(
     share
         Part of what both sides have in common that the centre program plays.
     """
-
-    def arms() -> tuple[Arm, Arm, Arm, Arm]:
-        others = others_of(rig, ears, filters, pair, model, facing=facing)
-        return *others, ways.measured_arm(verified, ears, filters, share)
-
-    return _assessed(rig, filters, model, arms, heads=heads_of(ears), computed=pair is None).whole()
+    others = others_of(rig, ears, filters, pair, model, facing=facing)
+    unit, heads = ways.measured_arm(verified, ears, filters, share), heads_of(ears)
+    arms = _assessed(rig, model, others, unit, heads=heads, computed=pair is None)
+    return arms.whole(unit_levels(unit, filters, nominal(heads)))
 
 
 def others_of(
@@ -248,31 +236,15 @@ def others_of(
 
 
 def _assessed(
-    rig: Description,
-    filters: FilterSet,
-    model: EarModel,
-    arms: Callable[[], tuple[Arm, Arm, Arm, Arm]],
-    *,
-    heads: Heads,
-    computed: bool,
-    beside: bool = False,
-) -> Pending:
-    """Figures of the other arms and the unit, and their loudness; on another core if ``beside``."""
+    rig: Description, model: EarModel, others: tuple[Arm, Arm, Arm], unit: Arm, *, heads: Heads, computed: bool
+) -> Arms:
+    """Figures of the other arms and the unit, and the loudness of the others."""
     distance = rig.ears.distance_m if rig.ears else 2.0
-
-    @cache
-    def each() -> tuple[Arm, Arm, Arm, Arm]:
-        plain, matrix, reference, unit = arms()
-        return plain, matrix, unit, reference
-
-    def figures() -> dict[str, ImageFigures]:
-        return {a.name: figures_of(a, model, heads.facing, distance, each()[-1]) for a in each()}
-
-    def levels() -> Loudness:
-        return levels_of(each(), filters, nominal(heads))
-
-    work: list[Callable[[], Any]] = [figures, levels]
-    return Pending(forked.begun(work, copies=1, here=not beside), computed, model.templates.name)
+    plain, matrix, reference = others
+    arms = plain, matrix, unit, reference
+    figures = {a.name: figures_of(a, model, heads.facing, distance, reference) for a in arms}
+    loud = others_loudness(arms, nominal(heads))
+    return Arms(figures, loud, "model" if computed else "rig", model.templates.name)
 
 
 def nominal(heads: Heads) -> int:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from sweetspot.calibrate.auditory.arms import Arm
+from sweetspot.calibrate.auditory.arms import ARMS, Arm
 from sweetspot.calibrate.auditory.loudness import gated_db, largest_spl_db, loudness_db, weighted
 from sweetspot.calibrate.plant import PROGRAMMES, programme_of, upmixed_programme
 from sweetspot.processor.filterset import FilterSet
@@ -60,6 +60,23 @@ class Loudness:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class UnitLevels:
+    """Levels of the calibrated unit at the nominal listener.
+
+    Parameters
+    ----------
+    loudness_db
+        Loudness of each programme, dB re 20 uPa.
+    max_spl_db, headroom_db
+        See :class:`Loudness`.
+    """
+
+    loudness_db: dict[str, float]
+    max_spl_db: float
+    headroom_db: float
+
+
 def levels_of(arms: tuple[Arm, ...], filters: FilterSet, position: int) -> Loudness:
     """Loudness of every arm at one position.
 
@@ -72,25 +89,47 @@ def levels_of(arms: tuple[Arm, ...], filters: FilterSet, position: int) -> Loudn
     position
         Index of the position that stands for the listener.
     """
-    loud: dict[str, dict[str, float]] = {arm.name: {} for arm in arms}
-    spl, headroom = [], {}
+    unit = next(arm for arm in arms if arm.name == "calibrated")
+    return joined(others_loudness(arms, position), unit_levels(unit, filters, position))
+
+
+def others_loudness(arms: tuple[Arm, ...], position: int) -> dict[str, dict[str, float]]:
+    """Loudness of each programme on every arm but the calibrated unit, dB re 20 uPa; see :func:`levels_of`."""
     responses = {arm.name: response_at(arm, position) for arm in arms}
     taps = max(h.shape[-1] for h in responses.values())
-    for name in PROGRAMMES:
-        x = programme_of(name, filters.fs)
-        plain = SignalBlocks(_weighted(name, filters.fs, taps), taps)
-        for arm in arms:
+    others = [arm for arm in arms if arm.name != "calibrated"]
+    loud: dict[str, dict[str, float]] = {arm.name: {} for arm in others}
+    fs = others[0].fs
+    for name in PROGRAMMES:  # the weighting is a filter as well: programme has it before it plays, once for all
+        samples, plain = programme_of(name, fs).shape[1], SignalBlocks(_weighted(name, fs, taps), taps)
+        for arm in others:
             h = responses[arm.name]
-            if arm.name == "calibrated":
-                heard, headroom[name] = guarded(filters, name, h, float(arm.arrival[position]))
-                spl.append(largest_spl_db(heard, arm.fs))
-                loud[arm.name][name] = loudness_db(heard, arm.fs)
-            else:  # the weighting is a filter as well: programme has it before it plays, once for all
-                heard = plain.filtered(h[:, :2])[:, : x.shape[1] + h.shape[-1] - 1]
-                loud[arm.name][name] = gated_db(heard, arm.fs)
-    base = loud["plain"]
-    over = {arm: {k: v - base[k] for k, v in each.items()} for arm, each in loud.items()}
-    return Loudness(over, max(spl), -over["calibrated"]["music"], headroom["music"])
+            loud[arm.name][name] = gated_db(plain.filtered(h[:, :2])[:, : samples + h.shape[-1] - 1], fs)
+    return loud
+
+
+def unit_levels(unit: Arm, filters: FilterSet, position: int) -> UnitLevels:
+    """Levels of the calibrated unit; see :func:`levels_of`."""
+    h, arrival = response_at(unit, position), float(unit.arrival[position])
+    loud, spl, headroom = {}, [], {}
+    for name in PROGRAMMES:
+        heard, headroom[name] = guarded(filters, name, h, arrival)
+        spl.append(largest_spl_db(heard, unit.fs))
+        loud[name] = loudness_db(heard, unit.fs)
+    return UnitLevels(loud, max(spl), headroom["music"])
+
+
+def joined(others: dict[str, dict[str, float]], unit: UnitLevels) -> Loudness:
+    """Loudness over plain stereo, of the loudness of the other arms and the levels of the unit."""
+    loud, base = others | {"calibrated": unit.loudness_db}, others["plain"]
+    over = {arm: {k: v - base[k] for k, v in loud[arm].items()} for arm in ARMS if arm in loud}
+    return Loudness(over, unit.max_spl_db, -over["calibrated"]["music"], unit.headroom_db)
+
+
+def ready(fs: int) -> None:
+    """Make the programmes, which are kept in this process."""
+    for name in PROGRAMMES:
+        programme_of(name, fs)
 
 
 @lru_cache(maxsize=2)

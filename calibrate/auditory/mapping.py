@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -182,28 +181,71 @@ class Ground:
         Places along both axes, m.
     places
         Heads at all of them.
-    modelled, here
-        The model's responses ``(place, ear, driver, frequency)`` there and at the measured positions.
+    here
+        The model's responses ``(place, ear, driver, frequency)`` at the measured positions.
+    early, direct
+        Responses at all places as carried there, by early and by direct sound: ``(place, ear, driver, frequency)``.
     ear
         The model of the ear on the map's grid.
+    pair
+        Where the reference pair stands.
+    heard, near
+        Its spectra ``(place, source, ear, frequency)`` at all places and at the measured positions.
+    azimuth_deg
+        Its images at all places ``(place, source)``, degrees.
     """
 
     measured: Measured
     x: Float
     y: Float
     places: Heads
-    modelled: Complex
     here: Complex
+    early: Complex
+    direct: Complex
     ear: EarModel
+    pair: Pair
+    heard: Complex
+    near: Complex
+    azimuth_deg: Float
 
 
-def ground_of(m: Measured, ear: EarModel, extent: Extent) -> Ground:
-    """The session carried to every place of the map, by the model alone; ``ear`` is of the head that measured."""
+def ground_of(m: Measured, ear: EarModel, extent: Extent, pair: Pair) -> Ground:
+    """The session carried to every place of the map, and the reference pair there.
+
+    Parameters
+    ----------
+    ear
+        Of the head that measured.
+    pair
+        Where the reference pair stands; a hard-panned source should stand at its angle.
+    """
     head = _on_grid(ear.templates, m.f)
+    small = EarModel.of(head)
     x, y = extent.axes
     places = Heads.towards_device(np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2))
     there, here = model(m.field, head, places), model(m.field, head, m.heads)
-    return Ground(m, x, y, places, modelled=there, here=here, ear=EarModel.of(head))
+    early, direct = (there * correction(s, here) for s in (m.early, m.direct))
+    heard, near = (_of_pair(pair, head, heads, m.c) for heads in (places, m.heads))
+    return Ground(
+        m,
+        x,
+        y,
+        places,
+        here=here,
+        early=early,
+        direct=direct,
+        ear=small,
+        pair=pair,
+        heard=heard,
+        near=near,
+        azimuth_deg=np.degrees(small.azimuth(heard)),
+    )
+
+
+def _of_pair(pair: Pair, head: Templates, heads: Heads, c: float) -> Complex:
+    """Spectra ``(place, source, ear, frequency)`` of a pair's sound at heads."""
+    ears = direct_spectra(pair, head, heads.places, heads.yaw, c)
+    return np.asarray(np.einsum("pesf,ns->pnef", ears, ways.stereo_shares()[ROWS][:, :2], optimize=True))
 
 
 def zone_map(
@@ -211,9 +253,8 @@ def zone_map(
     filters: FilterSet,
     *,
     far_ear: Complex,
-    figures: Callable[[], dict[str, ImageFigures]],
+    figures: dict[str, ImageFigures],
     at: Float,
-    pair: Pair,
 ) -> ZoneMap:
     """The map of one unit.
 
@@ -222,25 +263,18 @@ def zone_map(
     far_ear
         Virtual far ear over near ear on the designs' grid, taken out of the cancellation.
     figures
-        Of all arms at the measured positions, requested last: their direct over reverberant sound is carried with the
-        direct level.
+        Of all arms at the measured positions: their direct over reverberant sound is carried with the direct level.
     at
         Places of the drivers, m.
-    pair
-        Where the reference pair stands; a hard-panned source should stand at its angle.
     """
-    m, x, y, places, here = ground.measured, ground.x, ground.y, ground.places, ground.here
-    small, head = ground.ear, ground.ear.templates
+    m, x, y, places, here, small = ground.measured, ground.x, ground.y, ground.places, ground.here, ground.ear
+    direct = ground.direct
     ways_on_unit = playing(m.ears, at, filters)
-    early, direct = (ground.modelled * correction(s, here) for s in (m.early, m.direct))
     early_here = here * correction(m.early, here)
-    heard = {name: way.ear_spectra(early, m.f, m.ears.fs) for name, way in ways_on_unit.items()}
+    heard = {name: way.ear_spectra(ground.early, m.f, m.ears.fs) for name, way in ways_on_unit.items()}
     near = {name: way.ear_spectra(early_here, m.f, m.ears.fs) for name, way in ways_on_unit.items()}
-    stereo = ways.stereo_shares()[ROWS][:, :2]
-    for sound, heads in ((heard, places), (near, m.heads)):
-        ears = direct_spectra(pair, head, heads.places, heads.yaw, m.c)
-        sound["reference"] = np.einsum("pesf,ns->pnef", ears, stereo, optimize=True)
     azimuth = {name: np.degrees(small.azimuth(s)) for name, s in heard.items()}
+    heard["reference"], near["reference"], azimuth["reference"] = ground.heard, ground.near, ground.azimuth_deg
     shape = (len(x), len(y))
     calibrated = ways_on_unit["calibrated"]
     own = _own_error(m, small, calibrated, far_ear, here)
@@ -248,13 +282,13 @@ def zone_map(
     margin = _margin(m, calibrated, calibrated.ear_spectra(direct, m.f, m.ears.fs), places)
     polar_holds = bool(np.median(m.field.left_out_db) <= POLAR_LEFT_DB)
     sure = (uncertainty <= LARGEST_DEG) & polar_holds
-    cancellation, known = _cancellation(calibrated, direct, m, far_ear), figures()
+    cancellation = _cancellation(calibrated, direct, m, far_ear)
     return ZoneMap(
         x,
         y,
-        wanted_deg=float(np.degrees(pair.angle)),
+        wanted_deg=float(np.degrees(ground.pair.angle)),
         azimuth_deg={name: a.reshape(*shape, 3) for name, a in azimuth.items()},
-        drr_db={name: _drr(known[name], heard[name], near[name], m.f).reshape(*shape, 3) for name in heard},
+        drr_db={name: _drr(figures[name], heard[name], near[name], m.f).reshape(*shape, 3) for name in heard},
         cancellation_db=cancellation.reshape(shape),
         uncertainty_deg=uncertainty.reshape(shape),
         margin_db=margin.reshape(*shape, 2),

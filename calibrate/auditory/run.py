@@ -14,13 +14,14 @@ import numpy as np
 
 from sweetspot.calibrate.auditory import assessment
 from sweetspot.calibrate.auditory.arms import best_pair
-from sweetspot.calibrate.auditory.assessment import Assessment, Pending
-from sweetspot.calibrate.auditory.figures import EarModel, ImageFigures
+from sweetspot.calibrate.auditory.assessment import Assessment
+from sweetspot.calibrate.auditory.figures import EarModel
+from sweetspot.calibrate.auditory.levels import UnitLevels, ready
 from sweetspot.calibrate.auditory.mapping import Extent, Ground, ground_of, measured, zone_map
 from sweetspot.calibrate.auditory.reference import facing_gain
 from sweetspot.calibrate.auditory.unit import UnitImage, image_of_unit, loudness_of_unit
 from sweetspot.calibrate.auditory.zone import ZoneMap
-from sweetspot.calibrate.plant import Gate, Matched, MeasuredSet, Prediction, corrected, gate
+from sweetspot.calibrate.plant import Gate, Matched, MeasuredSet, corrected, gate
 from sweetspot.calibrate.plant import matched as matched_ears
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
@@ -87,32 +88,52 @@ def _facing(session: Session, ears: ImpulseResponse) -> float:
     return facing_gain(session.responses("polar"), best_pair(ears, at))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Begun:
+    """What an assessment begins with: the rig, its ears, the pair if it was measured, and :func:`_facing`."""
+
+    rig: Description
+    ears: ImpulseResponse
+    pair: ImpulseResponse | None
+    facing: float
+
+    @classmethod
+    def of(cls, run: Path) -> _Begun:
+        """Those of a run's session."""
+        with Session.read(session_file(run)) as session:
+            ears = session.responses("ears")
+            return cls(session.rig(), ears, _pair(session), _facing(session, ears))
+
+    def arms(self, filters: FilterSet, matched: Matched | None) -> assessment.Arms:
+        """Figures with filters at the scoring positions."""
+        ears, pair = self.ears, self.pair
+        if matched:
+            ears, pair = corrected(ears, matched.gains), corrected(pair, matched.gains) if pair else None
+        model = model_of(self.rig)
+        return assessment.predicted(self.rig, scored(ears), filters, pair, model, facing=self.facing)
+
+
 def predicted(run: Path, filters: FilterSet, matched: Matched | None) -> Assessment:
-    """Figures of all arms as a run's session predicts them, at the scoring positions; see :func:`pending`."""
-    return pending(run, filters, matched, beside=False).whole()
-
-
-def pending(run: Path, filters: FilterSet, matched: Matched | None, *, beside: bool = True) -> Pending:
-    """The same, computed on another core meanwhile.
+    """Figures of all arms as a run's session predicts them, at the scoring positions.
 
     Parameters
     ----------
     matched
         What was done to make the ears agree.
-    beside
-        Use another core, where there is one.
 
     Raises
     ------
     BadInput
         The session is missing or unfinished.
     """
+    return _Begun.of(run).arms(filters, matched).whole(levels(run, filters, matched))
+
+
+def levels(run: Path, filters: FilterSet, matched: Matched | None) -> UnitLevels:
+    """The levels of the calibrated unit alone; see :func:`predicted`."""
     with Session.read(session_file(run)) as session:
-        rig, ears, pair = session.rig(), session.responses("ears"), _pair(session)
-        facing = _facing(session, ears)
-    if matched:
-        ears, pair = corrected(ears, matched.gains), corrected(pair, matched.gains) if pair else None
-    return assessment.predicted(rig, scored(ears), filters, pair, model_of(rig), facing=facing, beside=beside)
+        ears = session.responses("ears")
+    return assessment.levels(scored(corrected(ears, matched.gains) if matched else ears), filters)
 
 
 def of_verification(
@@ -203,8 +224,8 @@ class Footing:
 
 
 def footing(run: Path, gating: gate.GateWish, match_ears: Literal["auto", "on", "off"]) -> Footing | None:
-    """Matched ears, gates, gated spectra and ear model of a run, which later steps find again, in a copy of this
-    process too; ``None`` without a polar set.
+    """Matched ears, gates and gated spectra of a run, which later steps find again, in a copy of this process too;
+    ``None`` without a polar set.
     """
     with Session.read(session_file(run)) as session:
         rig, ears = session.rig(), session.responses("ears")
@@ -215,7 +236,6 @@ def footing(run: Path, gating: gate.GateWish, match_ears: Literal["auto", "on", 
     ring.start()
     ears = corrected(ears, matched_ears(ears, rig, match_ears).gains)
     chosen = gate.chosen(ears, gating)
-    model_of(rig)
     ring.join()
     gates = chosen, gate.chosen(polar, gating)
     return Footing(rig, ears, polar, gates, rig.polar.distance_m)
@@ -227,41 +247,45 @@ def _ring_ahead(polar: ImpulseResponse, gating: gate.GateWish) -> None:
         gate.spectra(polar, gate.chosen(polar, gating))
 
 
-def ground(known: Footing | None, extent: Extent) -> Ground | None:
-    """The part of :func:`zone` that does not depend on the filters."""
+Filters = tuple[FilterSet, Complex, Matched]
+"""Filters of a fit, the virtual far ear over the near one ``(frequency,)``, and what made the ears agree."""
+
+
+def listened(
+    run: Path, known: Footing | None, extent: Extent, fitted: Callable[[], Filters]
+) -> tuple[assessment.Arms, ZoneMap | None]:
+    """Figures of all arms but :func:`levels` as a run's session predicts them, and the map of the listening zone.
+
+    Parameters
+    ----------
+    known
+        What the map begins with; without it there is none.
+    extent
+        Its places.
+    fitted
+        Requested once all is done that does not depend on the filters.
+
+    Raises
+    ------
+    BadInput
+        The session is missing or unfinished.
+    """
+    begun = _Begun.of(run)
+    carried = _ground(known, extent)
+    ready(begun.rig.fs)
+    filters, far_ear, matched = fitted()
+    arms = begun.arms(filters, matched)
+    if carried is None:
+        return arms, None
+    at = np.array([d.at for d in begun.rig.driver])
+    return arms, zone_map(carried, filters, far_ear=far_ear, figures=arms.figures, at=at)
+
+
+def _ground(known: Footing | None, extent: Extent) -> Ground | None:
+    """The part of the map that does not depend on the filters; ``None`` without a polar set."""
     if known is None:
         return None
     rig = known.rig
     c, at = speed_of_sound(rig.environment.temperature_c), np.array([d.at for d in rig.driver])
     from_session = measured(known.ears, known.polar, known.gates, at, known.distance, c)
-    return ground_of(from_session, model_of(rig), extent)
-
-
-def zone(
-    run: Path,
-    filters: FilterSet,
-    prediction: Prediction,
-    figures: Callable[[], dict[str, ImageFigures]],
-    known: Ground | None,
-) -> ZoneMap | None:
-    """The map of the listening zone that a run's session predicts; ``None`` without gates or a polar set.
-
-    Parameters
-    ----------
-    figures
-        Of the arms at the scoring positions, see :func:`zone_map`.
-    known
-        See :func:`ground`.
-    """
-    if prediction.whole is None or known is None:
-        return None
-    with Session.read(session_file(run)) as session:
-        rig = session.rig()
-    return zone_map(
-        known,
-        filters,
-        far_ear=prediction.far_ear,
-        figures=figures,
-        at=np.array([d.at for d in rig.driver]),
-        pair=assessment.pair_of(rig),
-    )
+    return ground_of(from_session, model_of(rig), extent, assessment.pair_of(rig))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +55,7 @@ def fit(
     serial: str,
     source: str,
     ratio: Complex | None = None,
+    ready: Callable[[FilterSet, Complex, Matched], None] = lambda filters, far_ear, matched: None,
 ) -> Fitted:
     """Fit all filters of one unit.
 
@@ -69,6 +71,9 @@ def fit(
     ratio
         Far over near ear at :data:`virtualize.FIT_HZ` that the virtual loudspeakers shall have; by default that of
         :func:`head_ratio`.
+    ready
+        Called with the filters, the virtual far ear over the near one ``(frequency,)`` and what was done to make the
+        ears agree, as soon as they are known: before the prediction, which takes a fifth of the time.
 
     Raises
     ------
@@ -107,6 +112,7 @@ def fit(
     drawn = _short(W, both, beam, f=f, cost=spent, wish=design.filter, slopes=slopes)
     late = int(delays.max())
     filters = staging.staged_filters(drawn, ears.ir, rig, design, late=late, serial=serial, source=source)
+    ready(filters, v, same)
     prediction = _prediction(ears, fitting, polar, filters, (design, v, same))
     loads = loading.bands(plant.h, f, plant.noise, ears.used_for("design").drift, wish.tolerance_db)
     weights = protection.ahead(bare(filters, f, v), slopes)

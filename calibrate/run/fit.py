@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 
-from sweetspot.calibrate.auditory import Assessment, Extent, Ground
+from sweetspot.calibrate.auditory import Arms, Assessment, Extent, UnitLevels, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.bank import FittedBank, fit_bank
 from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
 from sweetspot.calibrate.filters import FIT_HZ, fit, fit_beam, nearest_ahead
-from sweetspot.calibrate.plant import BeamFit, Fitted, ahead
+from sweetspot.calibrate.plant import BeamFit, Fitted, Matched, ahead
 from sweetspot.calibrate.run.kept import kept_bank, sha256, to_keep
 from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
 from sweetspot.calibrate.study import FrontPoint, forms, pareto
@@ -23,7 +23,9 @@ from sweetspot.measure.share import forked
 from sweetspot.processor import store
 from sweetspot.processor.bank import StoredBank
 from sweetspot.processor.export import FormRow
+from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.storage import alone
+from sweetspot.rigs.units import Complex
 
 
 def calibrate(
@@ -73,11 +75,12 @@ def calibrate(
         extent = Extent(design.zone.x_m, design.zone.y_m, design.zone.step_m)
         sha256(session_file(run))  # known before this process is copied
         known = auditory.footing(run, design.filter, design.filter.match_ears) if with_zone else None
-        with forked.begun([partial(auditory.ground, known, extent)] * with_zone, copies=1) as ground:
-            made, ears = _fit(run, design, left_out=left_out, step=step)
+        later = forked.Later[auditory.Filters]()
+        with forked.begun([partial(auditory.listened, run, known, extent, later)] * with_zone, copies=1) as listening:
+            made, ears = _fit(run, design, left_out=left_out, step=step, ready=lambda *it: later.give(it))
             kept = to_keep(made) | {"at_ears": nominal(ears)}
             if with_zone:
-                kept |= _listened(run, made, ground)
+                kept |= _listened(auditory.levels(run, made.filters, made.ears), listening)
                 step("listening zone")
         if with_front:
             kept |= {"pareto": [json.dumps(pareto.to_dict(front(run, design, step)))]}
@@ -123,9 +126,14 @@ def fitted(run: Path, design: Design) -> Fitted:
 
 
 def _fit(
-    run: Path, design: Design, *, left_out: bool = False, step: Callable[[str], None] = lambda note: None
+    run: Path,
+    design: Design,
+    *,
+    left_out: bool = False,
+    step: Callable[[str], None] = lambda note: None,
+    ready: Callable[[FilterSet, Complex, Matched], None] = lambda filters, far_ear, matched: None,
 ) -> tuple[Fitted, ImpulseResponse]:
-    """Filters of a run, and the responses at the ears as they were used."""
+    """Filters of a run, and the responses at the ears as they were used; for ``ready`` see :func:`filters.fit`."""
     source = session_file(run)
     with Session.read(source) as session:
         rig, serial = session.rig(), session.serial
@@ -133,7 +141,7 @@ def _fit(
     ears = scoring(ears) if left_out else ears
     step("responses")
     ratio = auditory.far_ratio(rig, design.stereo.angle_deg, FIT_HZ) if design.stereo.head == "measured" else None
-    made = fit(ears, polar, rig, design, serial=serial, source=sha256(source), ratio=ratio)
+    made = fit(ears, polar, rig, design, serial=serial, source=sha256(source), ratio=ratio, ready=ready)
     step("left, right, centre")
     return made, ears.ir
 
@@ -147,12 +155,10 @@ def _bank(run: Path, made: Fitted, design: Design, wish: BankDesign) -> FittedBa
     return fit_bank(ears, polar, rig, (design, wish), made, auditory.model_of(rig))
 
 
-def _listened(run: Path, made: Fitted, ground: forked.Begun[Ground | None]) -> dict[str, list[str]]:
-    """Image, loudness and listening zone of a fit, as they are kept; the first two from another core."""
-    with auditory.pending(run, made.filters, made.ears) as pending:
-        whole = cache(pending.whole)
-        mapped = auditory.zone(run, made.filters, made.prediction, lambda: whole().arms, *ground())
-        found = whole()
+def _listened(levels: UnitLevels, listening: forked.Begun[tuple[Arms, ZoneMap | None]]) -> dict[str, list[str]]:
+    """Image, loudness and listening zone of a fit, as they are kept; all but the unit's levels from another core."""
+    ((arms, mapped),) = listening()
+    found = arms.whole(levels)
     kept = {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
     louder = json.dumps(found.loudness.re_plain_db["calibrated"])
     return kept | {"image": [found.kept()], "loudness": [louder]}

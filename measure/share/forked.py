@@ -9,11 +9,52 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from threading import Thread
 from typing import Any, BinaryIO, Generic, Self, TypeVar
 
 from sweetspot.rigs.errors import SweetspotError
 
 Made = TypeVar("Made")
+Value = TypeVar("Value")
+
+
+class Later(Generic[Value]):
+    """A value that a function on another core waits for: made before it is begun, given when the value is known.
+
+    One copy of this process can wait for it, by a call; in this process a call finds what was given.
+    """
+
+    def __init__(self) -> None:
+        there, here = os.pipe()
+        self._there, self._here = os.fdopen(there, "rb"), os.fdopen(here, "wb")
+        self._given: list[Value] = []
+
+    def give(self, value: Value) -> None:
+        """Send the value, in a thread: a pipe holds less than a filter set until somebody reads."""
+        self._given.append(value)
+        self._there.close()  # so that nobody waits for a copy that has ended, or was never made
+        Thread(target=self._send, args=(value,), daemon=True).start()
+
+    def _send(self, value: Value) -> None:
+        with suppress(BrokenPipeError), self._here:
+            pickle.dump(value, self._here, protocol=pickle.HIGHEST_PROTOCOL)
+
+    def __call__(self) -> Value:
+        """The value, once it was given.
+
+        Raises
+        ------
+        RuntimeError
+            It cannot be given any more.
+        """
+        if self._given:
+            return self._given[0]
+        self._here.close()  # this process gives nothing: the pipe ends with the process that does
+        try:
+            value: Value = pickle.load(self._there)
+        except EOFError as fault:
+            raise RuntimeError("the process that should give a value has ended") from fault
+        return value
 
 
 class Begun(Generic[Made]):

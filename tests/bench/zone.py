@@ -111,12 +111,11 @@ def compared(run: Path, seed: int) -> dict[str, Float]:
     x, y = drawn(seed)
     places = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
     zone = mapping.zone_map(
-        mapping.ground_of(m, ear, extent),
+        mapping.ground_of(m, ear, extent, assessment.pair_of(rig)),
         fitted.filters,
         far_ear=fitted.prediction.far_ear,
-        figures=lambda: steps.image(run, fitted).arms,
+        figures=steps.image(run, fitted).arms,
         at=at,
-        pair=assessment.pair_of(rig),
     )
     true = responses(rig, serial, places, room=True)
     azimuth = np.degrees(ear.image(direct_spectra(ways.calibrated(true, fitted.filters))).azimuth)[:, mapping.ROWS]

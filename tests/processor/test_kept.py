@@ -20,6 +20,7 @@ from sweetspot.processor.crossfade import RAMP, mix, ramp
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.processor.upmix import chosen
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import Float
 
 pytestmark = pytest.mark.skipif(find_spec("numba") is None, reason="needs numba")
 
@@ -93,6 +94,31 @@ def test_work_that_nobody_waits_for_is_ended() -> None:
             os.kill(process, 0)
     with forked.begun([os.getpid], copies=1) as asked:
         assert len(asked()) == 1
+
+
+def test_work_on_another_core_waits_for_what_is_given_later() -> None:
+    large = np.arange(200_000.0)  # more than a pipe holds
+    later = forked.Later[tuple[str, Float]]()
+
+    def seen() -> tuple[int, str, float]:
+        name, values = later()
+        return os.getpid(), name, float(values.sum())
+
+    with forked.begun([seen], copies=1) as work:
+        later.give(("filters", large))
+        ((process, *found),) = work()
+    assert found == ["filters", float(large.sum())]
+    assert (process != os.getpid()) == (len(os.sched_getaffinity(0)) > 1)
+    assert forked.begun([seen], here=True)() == [(os.getpid(), "filters", float(large.sum()))]
+
+
+def test_work_that_waits_for_a_process_that_ended_ends_too() -> None:
+    text = (
+        "import os\nfrom sweetspot.measure.share import forked\nlater = forked.Later()\n"
+        "begun = forked.begun([later], copies=1)\nprint(begun._copies, flush=True)\nos._exit(0)\n"
+    )
+    outcome = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
+    assert int(outcome.stdout) <= 1  # the other one has its output open until it ends
 
 
 def test_what_goes_wrong_on_another_core_is_reported_here() -> None:

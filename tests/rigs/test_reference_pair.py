@@ -121,7 +121,8 @@ def test_a_measured_pair_becomes_the_reference(
     from sweetspot.calibrate.design import Design
 
     filters = steps.fitted(measured, Design()).filters
-    found = assessment.predicted(paired, ears, filters, pair, auditory.model_of(paired)).whole()
+    arms = assessment.predicted(paired, ears, filters, pair, auditory.model_of(paired))
+    found = arms.whole(assessment.levels(ears, filters))
     assert found.reference_from == "rig"
     az = found.arms["reference"].azimuth_deg
     seen = places(paired) - np.array([[1.4, 0.0]])
