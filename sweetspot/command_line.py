@@ -11,7 +11,6 @@ import sys
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +20,6 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from sweetspot.commands import COMMANDS, WHOLE_FIRST, rooms_of
-from sweetspot.plain_words import bound
 from sweetspot.rigs.errors import OutputTrouble, SweetspotError
 from sweetspot.rigs.progress import failed, say, speakable
 from sweetspot.rigs.storage import hash_ahead
@@ -65,21 +63,14 @@ class Lazy(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command itself, and the words that are left for it."""
         name, _, rest = super().resolve_command(ctx, args)
-        mounted: Any = get_command(_loaded(*args))
+        rooms = rooms_of(args)
+        whole, content = args[0] in WHOLE_FIRST, "processor" not in rooms  # both at once would delay `calibrate`
+        for word in args:  # a run's session is hashed while modules load: 0.1 s
+            hash_ahead(Path(word) / SESSION, whole=whole, content=content)
+        mounted: Any = get_command(build(*rooms))
+        gc.freeze()  # what was loaded stays until the end: no collection need look at it
+        gc.enable()
         return name, mounted.commands[name], rest
-
-
-@cache
-def _loaded(*words: str) -> typer.Typer:
-    """The command line of the rooms that some words need."""
-    rooms = rooms_of(words)
-    whole, content = words[0] in WHOLE_FIRST, "processor" not in rooms  # both at once would delay `calibrate`
-    for word in words:  # a run's session is hashed while modules load: 0.1 s
-        hash_ahead(Path(word) / SESSION, whole=whole, content=content)
-    mounted = build(*rooms)
-    gc.freeze()  # what was loaded stays until the end: no collection need look at it
-    gc.enable()
-    return mounted
 
 
 def build(*rooms: str) -> typer.Typer:
@@ -194,19 +185,10 @@ def repeat_lost_interrupts() -> None:
     sys.unraisablehook = hook
 
 
-def _called(words: list[str]) -> Any:
-    """What the function of a command line returns."""
-    plain = bound(_loaded(*words), words) if rooms_of(words) else None
-    if plain:
-        with suppress(WrongUse):  # the library finds the same, and shows the usage beside it
-            return plain()
-    return roof()(standalone_mode=False, prog_name="sweetspot")
-
-
 def _left_with(as_json: bool) -> int:
     """Exit code of the command that was typed."""
     try:
-        code = _called(sys.argv[1:]) or 0
+        code = roof()(standalone_mode=False, prog_name="sweetspot") or 0
     except OutputTrouble:
         raise
     except SweetspotError as trouble:
@@ -222,9 +204,7 @@ def _left_with(as_json: bool) -> int:
             raise
         failed(words, 2, as_json=as_json)
         return 2
-    except typer.Exit as end:
-        return end.exit_code
-    except (KeyboardInterrupt, EOFError, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:  # typer turns Ctrl-C into this code by itself
         say("sweetspot: interrupted; results so far are kept")

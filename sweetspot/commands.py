@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 SETTING_UP, MEASURING, CALIBRATING, LISTENING, MANY = (
@@ -89,7 +88,7 @@ WHOLE_FIRST = ("report", "process", "play", "export")
 """Commands that ask for the session's SHA-256 as a whole as soon as their modules are loaded."""
 
 
-def rooms_of(words: Sequence[str]) -> tuple[str, ...]:
+def rooms_of(words: list[str]) -> tuple[str, ...]:
     """The rooms that a command line needs; none where its first word is not known here."""
     if rooms := ALONE.get(tuple(words[:2])):
         return rooms

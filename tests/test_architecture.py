@@ -48,7 +48,7 @@ DOORS = {
     "http": ("calibrate/line/server.py",),
     "sqlite3": ("calibrate/fleet/ledger.py",),
     "distributed": ("calibrate/fleet/cluster.py",),
-    "typer": ("/cli.py", "/progress.py", "sweetspot/command_line.py", "sweetspot/plain_words.py"),
+    "typer": ("/cli.py", "/progress.py", "sweetspot/command_line.py"),
     "rich": ("/cli.py", "/progress.py", "sweetspot/command_line.py"),
 }
 LAB_USERS = ("rigs/lab/", "rigs/load.py", "rigs/cli.py")
