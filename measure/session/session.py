@@ -57,6 +57,7 @@ class Session:
     def __init__(self, file: File) -> None:
         self.path, self._open, self._file = file.path, file, file.root
         self._clocks: dict[SetName, list[float]] = {}
+        self._derived: dict[SetName, dict[str, Data]] = {}
 
     @classmethod
     def create(
@@ -328,8 +329,13 @@ class Session:
         raw = self._file.group(f"raw/{name}")
         return bool(key in raw and raw.data(key).attrs.get("accepted", False))
 
-    def store(self, plan: Plan, shot: Shot) -> int:
+    def store(self, plan: Plan, shot: Shot, *, at_once: bool = True) -> int:
         """Store one capture, accepted or not: its samples are flushed before it counts as stored.
+
+        Parameters
+        ----------
+        at_once
+            Bring it to the disk now, 2 ms; else with whatever is flushed next: a kill then loses it.
 
         Returns
         -------
@@ -359,7 +365,8 @@ class Session:
             self._keep_splice(f"spliced/{plan.name}/{name}", *shot.splice)
         data.attrs["accepted"] = shot.accepted
         raw.link(name, data)
-        self._file.flush()
+        if at_once:
+            self._file.flush()
         if shot.accepted and plan.name in self._clocks:
             self._clocks[plan.name].append(shot.clock_ppm)
         return made + 1
@@ -547,10 +554,13 @@ class Session:
 
     def derive(self, plan: Plan, capture: Capture, heard: Sequence[SourceResponse]) -> None:
         """Store a capture's responses, one a source; flushed with the next capture, as they can be derived again."""
-        group, rows = self._file.group(plan.name), _rows(capture)
-        for name in ("stderr", "coherence", "snr_db", "ir"):
+        rows = _rows(capture)
+        if plan.name not in self._derived:  # kept open: finding them takes 1 ms
+            group = self._file.group(plan.name)
+            self._derived[plan.name] = {name: group.data(name) for name in ("stderr", "coherence", "snr_db", "ir")}
+        for name, data in self._derived[plan.name].items():
             values = [one.h if name == "ir" else getattr(one, name) for one in heard]
-            group.data(name)[capture.position, :, rows] = np.stack(values, axis=1)
+            data[capture.position, :, rows] = np.stack(values, axis=1)
 
     def per_bin(self, name: SetName, what: Literal["stderr", "coherence"], *, whole: bool = False) -> Float:
         """Standard error (Pa/FS) or coherence, ``(position, mic, driver, bin)``, of the ``rfft`` of each response.
