@@ -18,6 +18,7 @@ from sweetspot.calibrate.verify.metric import Metric, Verdict
 from sweetspot.measure.impulse import POSITION, ring_rows
 from sweetspot.measure.plan import Plan, SetName, Sources, excitation, outputs_for, places, plan_of
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protection import Protection, protections
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float, from_db
@@ -201,10 +202,14 @@ def plan(
     names = tuple(STIMULI) if name == "ears" else ("both",)
     sweep, played = excitation(rig, tail=filters.length)
     sources = sources_of(rig, filters, process, played, names, feed, share=share, lowered_db=lowered_db)
+    return plan_of(rig, name, sources, sweep, played, visited(rig, name), extra_after=filters.length)
+
+
+def visited(rig: Description, name: SetName) -> list[tuple[Pose, tuple[object, ...]]]:
+    """Poses of a verification with their rows of the position table: those for scoring, or the ring of directions."""
     at = list(places(rig, name))
     rows = np.array([row for _, row in at], dtype=POSITION)
-    at = [at[i] for i in (ring_rows(rows) if name == "polar" else np.flatnonzero(rows["use"] == b"score"))]
-    return plan_of(rig, name, sources, sweep, played, at, extra_after=filters.length)
+    return [at[i] for i in (ring_rows(rows) if name == "polar" else np.flatnonzero(rows["use"] == b"score"))]
 
 
 def sources_of(

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sweetspot.rigs.layout import Pose
 
-DEPTH = 2
-"""Poses that are computed ahead."""
+DEPTH = 6
+"""Poses that are computed ahead, 1 MB each: with two, the thread waited while the session judged and stored."""
 
 Paths = NDArray[np.float32]
 
@@ -35,9 +35,9 @@ class PathsAhead:
         self._pool: ThreadPoolExecutor | None = None
 
     def expect(self, poses: Sequence[Pose]) -> None:
-        """Poses to come, in their order; they take the place of those before."""
+        """Poses to come, in their order; they take the place of those before, but for sound that has begun."""
         self._left = list(dict.fromkeys(poses))
-        self._begun = {}
+        self._begun = {p: one for p, one in self._begun.items() if p in self._left}
         self._begin()
 
     def at(self, pose: Pose) -> Paths:

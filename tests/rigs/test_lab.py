@@ -16,7 +16,7 @@ from scipy.special import eval_legendre, lpmv, sph_harm_y, spherical_jn, spheric
 
 from sweetspot.rigs.acoustics.head import SphereHead
 from sweetspot.rigs.acoustics.sphere import field, order
-from sweetspot.rigs.lab.ahead import PathsAhead
+from sweetspot.rigs.lab.ahead import DEPTH, PathsAhead
 from sweetspot.rigs.lab.interface import LabInterface
 from sweetspot.rigs.lab.world import World, made_body
 from sweetspot.rigs.layout import Pose
@@ -197,7 +197,7 @@ def test_a_lab_is_released_at_once(crooked: Description) -> None:
 
 def test_sound_of_poses_to_come_is_computed_ahead_one_at_a_time() -> None:
     """In the order in which they come; one that nobody expects is computed when it is asked for, and none twice."""
-    poses = [Pose(turn=0.1 * k) for k in range(6)]
+    poses = [Pose(turn=0.1 * k) for k in range(DEPTH + 4)]
     begun, threads, may = list[Pose](), set[str](), Semaphore(0)
 
     def paths(pose: Pose) -> NDArray[np.float32]:
@@ -208,22 +208,28 @@ def test_sound_of_poses_to_come_is_computed_ahead_one_at_a_time() -> None:
 
     ahead = PathsAhead(paths)
     ahead.expect([poses[0], poses[0], *poses[1:]])
-    may.release(3)
+    may.release(DEPTH + 1)
     assert ahead.at(poses[0])[0, 0, 0] == np.float32(poses[0].turn)
     deadline = monotonic() + 20.0
-    while len(begun) < 3 and monotonic() < deadline:
+    while len(begun) < DEPTH + 1 and monotonic() < deadline:
         sleep(0.001)
     sleep(0.05)
-    assert begun == poses[:3], "two are ready, the next one is begun once they are asked for"
+    assert begun == poses[: DEPTH + 1], "the next one is begun once these are asked for"
     may.release(99)
-    assert ahead.at(poses[3])[0, 0, 0] == np.float32(poses[3].turn), "what was passed by is left out"
+    far = DEPTH + 1
+    assert ahead.at(poses[far])[0, 0, 0] == np.float32(poses[far].turn), "what was passed by is left out"
     aside = Pose(x=0.3)
     assert ahead.at(aside).shape == (1, 1, 2)
-    assert [ahead.at(p)[0, 0, 1] for p in poses[4:]] == [np.float32(p.turn) for p in poses[4:]]
+    assert [ahead.at(p)[0, 0, 1] for p in poses[far + 1 :]] == [np.float32(p.turn) for p in poses[far + 1 :]]
     assert sorted(begun, key=begun.index) == begun
     assert len(set(begun)) == len(begun)
     assert len(threads) == 1
     assert current_thread().name not in threads
+    count = len(begun)
+    ahead.expect(poses[1:3])
+    ahead.expect([*poses[2:4], poses[1]])
+    assert ahead.at(poses[2])[0, 0, 0] == np.float32(poses[2].turn)
+    assert begun[count:].count(poses[2]) == 1, "what has begun stays where it is expected again"
     ahead.close()
     assert ahead.at(poses[1])[0, 0, 0] == np.float32(poses[1].turn), "an interface that was closed may go on"
     ahead.close()
