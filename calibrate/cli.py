@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +21,7 @@ from sweetspot.measure import folder
 from sweetspot.measure.cli import DelayOpt, JsonOpt, MeasuredRun, RunsOpt, UnitOpt, YesOpt, capture_set, operator
 from sweetspot.measure.plan import sets_of
 from sweetspot.measure.session import Session
-from sweetspot.processor.run_folder import within_rig
+from sweetspot.processor.run_folder import limited_by_rig
 from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.load import find, open_rig
@@ -292,20 +293,27 @@ def _verified(
     with Session.read(folder.session_file(here)) as session:
         description = with_faults(session.rig(), faults)
     name, upmixes, runs = through
-    filters = within_rig(here, fitted.filters)[0]
+    filters = limited_by_rig(here, fitted.filters)[0]
     processor = deployed.choose(name, filters, description, upmixes=upmixes, exported=exported, runs=runs)
-    with alone(here), open_rig(description, serial=fitted.filters.unit_serial) as rig:
+    with (
+        run.ListenerAhead(here, fitted) if processor.timed else nullcontext() as listener,
+        alone(here),
+        open_rig(description, serial=fitted.filters.unit_serial) as rig,
+    ):
+        hash_ahead(folder.session_file(here))  # for the note on changes, at the end
         for left in reversed(range(1 + int(limits.repeats))):
             try:
                 now, ask = datetime.now(UTC), operator(yes, delay)
-                run.measure_verification(here, rig, fitted, now, ask=ask, track=tracked, processor=processor)
+                run.measure_verification(
+                    here, rig, fitted, now, ask=ask, track=tracked, processor=processor, listener=listener
+                )
             except (KeyboardInterrupt, HardwareTrouble):
                 say(
                     f"A verification is one session and starts over; an earlier one is kept. To repeat it: "
                     f"{_again(here)}"
                 )
                 raise
-            verdict = run.judge(here, fitted, limits)
+            verdict = run.judge(here, fitted, limits, listener)
             if verdict.verdict != "grey" or not left:
                 break
             say("Inconclusive, measuring again: " + "; ".join(verdict.reasons))

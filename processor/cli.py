@@ -27,7 +27,7 @@ from sweetspot.processor.filterset import GAIN_DB, FilterSet, UpmixSettings, lou
 from sweetspot.processor.live import keyboard, load, pair_of, press, screen
 from sweetspot.processor.plain import bypass
 from sweetspot.processor.render import Rendered, measured, render_file
-from sweetspot.processor.run_folder import driver_limits, within_rig
+from sweetspot.processor.run_folder import driver_limits, limited_by_rig, within_rig
 from sweetspot.processor.upmix import METHODS
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, say, stderr, tracked
@@ -138,7 +138,7 @@ def process(
 def bank_within_rig(filterset: Path) -> FilterBank:
     """The bank of a file under the rig's limits as they stand now."""
     bank = store.read_bank(filterset).bank
-    return replace(bank, home=within_rig(filterset, bank.home, bank.taps)[0])
+    return replace(bank, home=limited_by_rig(filterset, bank.home, bank.taps)[0])
 
 
 def _walking(filterset: Path, path: Path, settings: UpmixSettings) -> WalkingEngine:

@@ -49,6 +49,14 @@ def within_rig(path: Path, filters: FilterSet, places: NDArray[Any] | None = Non
     BadInput
         The rig file cannot be understood, or filters play below the ``band_hz`` that it gives their driver.
     """
+    limited, changes = limited_by_rig(path, filters, places)
+    return limited, (*changed_since(located(path), limited), *changes)
+
+
+def limited_by_rig(
+    path: Path, filters: FilterSet, places: NDArray[Any] | None = None
+) -> tuple[FilterSet, tuple[str, ...]]:
+    """The same with notes on the rig file alone: without the session's SHA-256, which takes 0.1 s."""
     beside = located(path)
     rig, changes = beside.with_name("rig.toml"), list[str]()
     if rig.is_file():
@@ -63,7 +71,7 @@ def within_rig(path: Path, filters: FilterSet, places: NDArray[Any] | None = Non
             )
             filters = replace(filters, ceiling=ceiling)
         filters = _within_drivers(beside, rig, filters, filters.taps[None] if places is None else places)
-    return filters, (*changed_since(beside, filters), *changes)
+    return filters, tuple(changes)
 
 
 def driver_limits(path: Path, filters: FilterSet) -> dict[int, Protection]:

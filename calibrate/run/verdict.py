@@ -19,6 +19,7 @@ from sweetspot.calibrate.design import Design, Limits, level_at, parse, towards_
 from sweetspot.calibrate.filters import fit
 from sweetspot.calibrate.plant import Fitted, MeasuredSet, share_of
 from sweetspot.calibrate.run.kept import MEASURED, VERIFIED, sha256, zone
+from sweetspot.calibrate.run.listening import ListenerAhead
 from sweetspot.calibrate.run.sets import measured_sets, scoring
 from sweetspot.calibrate.run.verification import engine_of
 from sweetspot.calibrate.verify import (
@@ -50,15 +51,15 @@ OTHERS = 40
 """Number of other runs compared if a unit may have another's filters."""
 
 
-def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
+def judge(run: Path, fitted: Fitted, limits: Limits, listener: ListenerAhead | None = None) -> Verification:
     """The verdict on a new measurement, or else on ``verify.h5``; stored in the file as JSON.
 
     A new verification takes the place of ``verify.h5`` in one step; the earlier one is kept aside under the time when
-    it was written.
+    it was written. What a ``listener`` knows of its ears already is not computed again.
     """
     with alone(run):
         fresh = (run / MEASURED).is_file()
-        verdict = _judged(run, run / (MEASURED if fresh else VERIFIED), fitted, limits)
+        verdict = _judged(run, run / (MEASURED if fresh else VERIFIED), fitted, limits, listener)
         if fresh:
             _replace(run)
     return verdict
@@ -76,8 +77,10 @@ def _replace(run: Path) -> None:
     move(run / MEASURED, path)
 
 
-def _judged(run: Path, path: Path, fitted: Fitted, limits: Limits) -> Verification:
-    found, verdict, measured, rig, used = verdict_of(run, fitted, limits, path)
+def _judged(
+    run: Path, path: Path, fitted: Fitted, limits: Limits, listener: ListenerAhead | None = None
+) -> Verification:
+    found, verdict, measured, rig, used = verdict_of(run, fitted, limits, path, listener=listener)
     if verdict.verdict == "fail":
         by_design = _by_design(verdict.by_design)
         unguarded = chain_figures.guard_causes(verdict.metrics)
@@ -95,7 +98,13 @@ def _judged(run: Path, path: Path, fitted: Fitted, limits: Limits) -> Verificati
 
 
 def verdict_of(
-    run: Path, fitted: Fitted, limits: Limits, path: Path | None = None, kept: Mapping[str, Any] | None = None
+    run: Path,
+    fitted: Fitted,
+    limits: Limits,
+    path: Path | None = None,
+    kept: Mapping[str, Any] | None = None,
+    *,
+    listener: ListenerAhead | None = None,
 ) -> tuple[ReadVerification, Verification, ImpulseResponse, Description, dict[str, Any]]:
     """Content of a verification and its verdict without causes; then the session's ears, the rig, the processor.
 
@@ -106,6 +115,8 @@ def verdict_of(
     kept
         Its :func:`summary` from when it was judged by these limits. What a listener gets is read from the file then,
         and so are the metrics of it, whose uncertainty takes many draws.
+    listener
+        What was computed while the verification was measured.
     """
     path = path or run / VERIFIED
     with Session.read(path, VERIFICATION) as captured:
@@ -121,13 +132,19 @@ def verdict_of(
     design = parse(store.read_design(run), str(run / store.NAME))
     share, scored = share_of(found.filters), measured[0].used_for("score")
     how = run, found.filters, fitted.ears
-    if not kept:
+    ahead = listener if listener is not None and listener.knows(found.ears, found.filters) else None
+    here = bool(kept) or ahead is not None
+    if not here:
         auditory.model_of(rig)  # for both cores
     own = partial(auditory.unit, *how, measured=scored, verified=found.ears, share=share)
-    with forked.begun([own], copies=1, here=bool(kept)) as beside:
+    with forked.begun([own], copies=1, here=here) as beside:
         verdict = found.verdict(measured[0], limits, reachable(*measured, rig, design))
-        image = Assessment.of(known) if known else auditory.of_verification(*how, found.ears.ir, share)
-        more = _kept_metrics(kept, verdict.metrics)
+        if ahead is not None:
+            image, unit = ahead()
+            more = listener_metrics.of(image, unit, limits)
+        else:
+            image = Assessment.of(known) if known else auditory.of_verification(*how, found.ears.ir, share)
+            more = _kept_metrics(kept, verdict.metrics)
         if not more:  # loudness here, as the draws over there take longer
             louder = auditory.unit_loudness(*how, scored.ir)
             more = listener_metrics.of(image, beside()[0].louder(louder), limits)

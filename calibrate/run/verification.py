@@ -14,6 +14,8 @@ import numpy as np
 
 from sweetspot.calibrate.plant import Fitted, share_of
 from sweetspot.calibrate.run.kept import MEASURED, MEASURING, sha256
+from sweetspot.calibrate.run.listening import ListenerAhead
+from sweetspot.calibrate.run.sets import measured_set
 from sweetspot.calibrate.verify import (
     Deployed,
     chain_figures,
@@ -77,6 +79,7 @@ def measure_verification(
     ask: Operator,
     track: Tracker,
     processor: Deployed | None = None,
+    listener: ListenerAhead | None = None,
 ) -> Path:
     """Play the verification's sweeps through processor and rig into a file beside ``verify.h5``.
 
@@ -87,6 +90,8 @@ def measure_verification(
     ----------
     processor
         What is deployed; by default our own engine.
+    listener
+        Gets the ears as soon as they are measured.
 
     Raises
     ------
@@ -100,6 +105,8 @@ def measure_verification(
             f"rig {rig.description.name!r} has no scoring position, which a verification needs: "
             'give some entries of ears.positions use = "score" and measure those'
         )
+    if rig.description.ears:  # the first poses are prepared while the sweeps are made
+        rig.expect([pose for pose, _ in verification.visited(rig.description, "ears")])
     through = processor or Deployed(deployed.OWN, fitted.filters, None)
     filters = through.filters
     with Session.read(session_file(run)) as session:
@@ -108,13 +115,13 @@ def measure_verification(
     share = _share(rig.description, filters, measured)
     for _ in range(TRIES - 1):
         try:
-            return _played(run, rig, through, sets, measured, now, ask=ask, track=track, share=share)
+            return _played(run, rig, through, sets, measured, now, ask=ask, track=track, share=share, listener=listener)
         except TooLoud as loud:  # at a microphone that the session does not have, as fixed ones
             if loud.over_db is None or loud.over_db > NEARER_DB:
                 raise
             share *= float(from_db(-loud.over_db - SPARE_DB))
             say(f"{loud}. The verification starts over, {loud.over_db + SPARE_DB:.1f} dB lower")
-    return _played(run, rig, through, sets, measured, now, ask=ask, track=track, share=share)
+    return _played(run, rig, through, sets, measured, now, ask=ask, track=track, share=share, listener=listener)
 
 
 def _played(
@@ -128,6 +135,7 @@ def _played(
     ask: Operator,
     track: Tracker,
     share: float,
+    listener: ListenerAhead | None,
 ) -> Path:
     """One visit of :func:`measure_verification` at a share of the largest level."""
     filters, path = through.filters, run / MEASURING
@@ -150,6 +158,8 @@ def _played(
         for name, plan in plans.items():
             with track("Verifying at ears" if name == "ears" else "Verifying around", len(plan.captures)) as step:
                 hardware.measure(ready, captured, plan, ask=ask, step=step, meanwhile=True)
+            if listener is not None and name == "ears":
+                listener.give(measured_set(captured, "ears"))
         captured.annotate(
             "through", json.dumps(used | {"distortion": _distortion(captured, rig.description, plans["ears"])})
         )

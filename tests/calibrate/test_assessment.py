@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,8 +35,6 @@ def run(tmp_path_factory: pytest.TempPathFactory, measured: Path) -> Path:
     shutil.copytree(measured, here)
     fitted = steps.calibrate(here, Design(), "")
     rig = parse((here / "rig.toml").read_text(), here)
-    from contextlib import nullcontext
-
     with open_rig(rig, serial="T-9", now=lambda: datetime(2026, 3, 4, tzinfo=UTC)) as lab:
         silent = lambda title, count: nullcontext(lambda note: None)  # noqa: E731
         steps.measure_verification(
@@ -64,6 +63,40 @@ def test_predicted_and_heard_agree_and_are_reported(run: Path) -> None:
     lost = next(m["predicted"] for m in kept["metrics"] if m["key"] == "loudness")
     assert lost == pytest.approx(-min(want.arms["calibrated"].loudness_db.values()), abs=1e-9)
     assert "nan" not in json.dumps(kept["image"]).lower()
+
+
+def test_what_a_listener_gets_is_the_same_when_it_is_computed_while_the_verification_is_measured(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Digit by digit; of other ears or filters nothing is known."""
+    fitted, quiet = steps.fitted_of(run), nullcontext(lambda note: None)
+    after = steps.summary(steps.judge(run, fitted, Limits()))
+    shutil.copytree(run, tmp_path / "run")
+    here, rig = tmp_path / "run", parse((run / "rig.toml").read_text(), run)
+    noon = datetime(2026, 3, 4, tzinfo=UTC)
+    with steps.ListenerAhead(here, fitted) as listener:
+        with open_rig(rig, serial="T-9", now=lambda: noon) as lab:
+            steps.measure_verification(
+                here, lab, fitted, noon, ask=lambda _: None, track=lambda *_: quiet, listener=listener
+            )
+        (given,) = listener._given
+        assert listener.knows(given, fitted.filters)
+        assert not listener.knows(given, replace(fitted.filters))
+        assert not listener.knows(replace(given, ir=replace(given.ir, h=1.001 * given.ir.h)), fitted.filters)
+        assert given.errors is not None
+        wider = replace(given.errors, stderr=1.001 * given.errors.stderr)
+        assert not listener.knows(replace(given, errors=wider), fitted.filters)
+        listener()
+        monkeypatch.setattr(auditory, "of_verification", never)
+        monkeypatch.setattr(auditory, "unit", never)
+        ahead = steps.summary(steps.judge(here, fitted, Limits(), listener))
+    monkeypatch.undo()
+    assert json.dumps(ahead) == json.dumps(after)
+
+
+def never(*_: object, **__: object) -> None:
+    """In the place of what must not be computed again."""
+    raise AssertionError
 
 
 def test_left_is_left_and_the_unit_is_wider_than_plain_stereo(run: Path) -> None:
