@@ -1,4 +1,4 @@
-"""Arrays in records (``frozen()``), and search and elimination for many unknowns at once."""
+"""Arrays in records (``frozen()``), and search for many unknowns at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from sweetspot.rigs.units import Complex, Float
+from sweetspot.rigs.units import Float
 
 
 def frozen(
@@ -134,22 +134,3 @@ def _secant(last: tuple[Float, Float], before: tuple[Float, Float], low: Float, 
     """Zero of the line through two points ``(x, value)``, within bounds; where it is level the last point."""
     slope = (last[1] - before[1]) / np.where(last[0] == before[0], np.inf, last[0] - before[0])
     return np.clip(last[0] - np.where(slope > 0.0, last[1] / np.where(slope > 0.0, slope, 1.0), 0.0), low, high)
-
-
-def eliminated(A: Complex, b: Complex) -> Complex:
-    """``A^-1 b (row, frequency)`` of Hermitian positive ``A (row, row, frequency)``, of which the lower triangle is
-    read and overwritten: Gaussian elimination ``A = L D L^H`` of all frequencies at once."""
-    x, n = b.copy(), len(b)
-    inverse = np.empty(b.shape)
-    for k in range(n):
-        inverse[k] = 1.0 / A[k, k].real
-        if k + 1 < n:
-            column = A[k + 1 :, k].conj()
-            A[k + 1 :, k] *= inverse[k]
-            for i in range(k + 1, n):
-                A[i, k + 1 : i + 1] -= A[i, k] * column[: i - k]
-            x[k + 1 :] -= A[k + 1 :, k] * x[k]
-    x *= inverse
-    for k in range(n - 1, 0, -1):
-        x[:k] -= A[k, :k].conj() * x[k]
-    return x

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sweetspot.rigs.arrays import Rows, bisected, crossing, eliminated
+from sweetspot.rigs.arrays import Rows, bisected, crossing
 from sweetspot.rigs.units import Float
 
 BOUNDS = (1e-6, 1e8)
@@ -58,13 +58,3 @@ def test_a_condition_that_no_number_or_every_number_meets_is_not_searched() -> N
     ends = np.array([-1.0, 1.0, 0.0])
     assert list(crossing(over, (ends, ends), BOUNDS, 30)) == [BOUNDS[1], BOUNDS[0], BOUNDS[0]]
     assert asked == []
-
-
-def test_elimination_of_all_bins_is_the_solution_of_each() -> None:
-    rng = np.random.default_rng(12)
-    for drivers in (2, 3, 5):
-        X = rng.standard_normal((7, drivers, drivers)) + 1j * rng.standard_normal((7, drivers, drivers))
-        A = X @ X.conj().swapaxes(1, 2) + 0.1 * np.eye(drivers)
-        b = rng.standard_normal((7, drivers)) + 1j * rng.standard_normal((7, drivers))
-        found = eliminated(np.moveaxis(A, 0, 2).copy(), b.T)
-        assert pytest.approx(np.linalg.solve(A, b[..., None])[..., 0], rel=1e-9) == found.T

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import BeamDesign, target_power
 from sweetspot.calibrate.filters.beam.harmonics import Encoded, towards
-from sweetspot.rigs.arrays import Rows, crossing, eliminated
+from sweetspot.calibrate.filters.systems import Line, on_diagonal, packed
+from sweetspot.rigs.arrays import Rows, crossing
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float, from_db, power_db
 
@@ -224,18 +223,14 @@ def solve(
     nu = np.full(len(f), RANGE[0])
     phase = _matched_phase(x, lobe)
     w = np.zeros(x.shape[:2], dtype=np.complex128)
-    on, off, own = _rows(R_on), _rows(r.off), np.ascontiguousarray(cost.T)
-    forms, diagonal = (_form(on), _form(off)), np.arange(len(own))
+    on, off, own = packed(R_on), packed(r.off), on_diagonal(cost.T)
     for _ in range(ROUNDS):
-        rhs = np.ascontiguousarray(np.einsum("fmi,i,fi->mf", x.conj(), lobe, np.abs(wanted)[:, None] * phase))
-        B = on.copy()
-        B[diagonal, diagonal] += nu * own
-        mu = _Path(B, off, rhs, *forms).least(target)
-        B = on + mu * off
-        B[diagonal, diagonal] += RANGE[0] * own
-        path = _Path(B, own, rhs, forms[0])
-        nu = path.least(np.abs(wanted) ** 2 / effort)
-        w = path.weights(nu)
+        rhs = np.einsum("fmi,i,fi->mf", x.conj(), lobe, np.abs(wanted)[:, None] * phase)
+        given = np.stack([rhs.real, rhs.imag])
+        mu = _least(Line(on + nu * own, off, given, on), target)
+        line = Line(on + mu * off + RANGE[0] * own, own, given, on)
+        nu = _least(line, np.abs(wanted) ** 2 / effort)
+        w = np.ascontiguousarray(line.solved(nu)[0].T)
         power = np.einsum("fm,fmn,fn->f", w.conj(), R_on, w).real
         w = w * np.sqrt(np.abs(wanted) ** 2 / np.maximum(power, 1e-300))[:, None]
         heard = np.einsum("fmi,fm->fi", x, w)
@@ -279,100 +274,22 @@ def nearest(azimuths: Float, angle_deg: float) -> int:
     return int(np.argmin(np.abs(wrapped(azimuths - np.radians(angle_deg)))))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Path:
-    """The solutions ``w(m) = (B + m S)^-1 r`` of all bins.
+def _least(line: Line, wanted: Float) -> Float:
+    """Least multiplier of each bin at which the power within the lobe over that of ``S`` reaches ``wanted
+    (frequency,)``; the lower end of the range where it is reached without steering."""
 
-    Frequencies come last, so that every step of the elimination works on whole rows of them: a dozen solutions take
-    less than one eigendecomposition of each bin.
+    def over(rows: Rows) -> Callable[[Float], Float]:
+        some, asked = line.at(rows), wanted[rows]
+        return lambda m: _excess(some, m, asked)
 
-    Parameters
-    ----------
-    B, S
-        Positive, and not negative, ``(driver, driver, frequency)``; a diagonal ``S`` also ``(driver, frequency)``.
-    r
-        ``(driver, frequency)``.
-    on, off
-        Power within the lobe, and a full ``S``, as :func:`_form`.
-    """
-
-    B: Complex
-    S: Complex | Float
-    r: Complex
-    on: Complex
-    off: Complex | None = None
-
-    def at(self, rows: Rows) -> _Path:
-        """The solutions of some bins."""
-        off = None if self.off is None else self.off[:, rows]
-        return _Path(self.B[..., rows], self.S[..., rows], self.r[:, rows], self.on[:, rows], off)
-
-    def excess(self, m: Float, wanted: Float) -> Float:
-        """Power within the lobe over ``w^H S w``, re ``wanted (frequency,)``, in nepers."""
-        w = self._solved(m)
-        pairs = _pairs(w)
-        on = _valued(self.on, pairs)
-        own = pairs[_diagonal(len(w))].real
-        off = np.add.reduce(self.S.real * own) if self.off is None else _valued(self.off, pairs)
-        return np.asarray(np.log(np.maximum(on, TINY) / (np.maximum(off, TINY) * wanted)))
-
-    def weights(self, m: Float) -> Complex:
-        """``w (frequency, driver)``."""
-        return np.ascontiguousarray(self._solved(m).T)
-
-    def _solved(self, m: Float) -> Complex:
-        """``w (driver, frequency)``."""
-        if self.off is not None:
-            return eliminated(self.B + m * self.S, self.r)
-        A, own = self.B.copy(), np.arange(len(self.r))
-        A[own, own] += m * self.S
-        return eliminated(A, self.r)
-
-    def least(self, wanted: Float) -> Float:
-        """Least multiplier of each bin at which the ratio reaches ``wanted``; the lower end of the range where it is
-        reached without steering."""
-
-        def over(rows: Rows) -> Callable[[Float], Float]:
-            some = self.at(rows)
-            return lambda m: some.excess(m, wanted[rows])
-
-        low, high = (self.excess(np.full(len(wanted), m), wanted) for m in RANGE)
-        return crossing(over, (low, high), RANGE, HALVINGS)
+    low, high = (_excess(line, np.full(len(wanted), m), wanted) for m in RANGE)
+    return crossing(over, (low, high), RANGE, HALVINGS)
 
 
-def _rows(R: Complex | Float) -> Complex:
-    """Matrices ``(frequency, driver, driver)`` with frequencies last."""
-    return np.ascontiguousarray(np.moveaxis(R, 0, 2))
-
-
-def _form(R: Complex) -> Complex:
-    """The lower triangle ``(pair, frequency)`` of Hermitian ``R (driver, driver, frequency)``, its off-diagonal part
-    doubled: what :func:`_pairs` are multiplied with."""
-    i, j = _lower(len(R))
-    return np.asarray(R[i, j] * np.where(i == j, 1.0, 2.0)[:, None])
-
-
-def _pairs(w: Complex) -> Complex:
-    """``w_i* w_j (pair, frequency)`` of weights ``(driver, frequency)``."""
-    i, j = _lower(len(w))
-    return w.conj()[i] * w[j]
-
-
-@cache
-def _lower(drivers: int) -> tuple[NDArray[np.intp], ...]:
-    """Rows and columns of the lower triangle, diagonal included: NumPy takes 40 us for them, as long as the product."""
-    return np.tril_indices(drivers)
-
-
-@cache
-def _diagonal(drivers: int) -> NDArray[np.intp]:
-    """Which of :func:`_pairs` are of a driver with itself."""
-    return np.cumsum(np.arange(1, drivers + 1)) - 1
-
-
-def _valued(form: Complex, pairs: Complex) -> Float:
-    """``w^H R w (frequency,)``."""
-    return np.asarray(np.add.reduce(form.real * pairs.real - form.imag * pairs.imag))
+def _excess(line: Line, m: Float, wanted: Float) -> Float:
+    """Power within the lobe over that of ``S``, re ``wanted (frequency,)``, in nepers."""
+    on, off = np.maximum(line.solved(m)[1], TINY)
+    return np.asarray(np.log(on / (off * wanted)))
 
 
 def without_directions(ahead: Complex, wanted: Complex) -> Beam:

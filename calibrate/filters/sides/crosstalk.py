@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sweetspot.calibrate.filters.sides.effort import Cost, mean_over, whitening
-from sweetspot.rigs.arrays import Rows, eliminated
+from sweetspot.calibrate.filters.systems import Line, on_diagonal, packed
+from sweetspot.rigs.arrays import Rows
 from sweetspot.rigs.units import Complex, Float
 
 ALIKE = 1e-3
@@ -120,6 +121,8 @@ class Distortionless:
         As of :meth:`MultiplierSweep.of`.
     scale
         As of :class:`MultiplierSweep`.
+    line
+        ``(Q + m R)^-1 g*``, with the effort as the first of its powers.
     """
 
     g: Complex
@@ -127,11 +130,14 @@ class Distortionless:
     cost: Cost
     d: Complex
     scale: Float
+    line: Line
 
     @classmethod
     def of(cls, g: Complex, R: Complex, cost: Cost, d: Complex) -> Distortionless:
         """See :meth:`MultiplierSweep.of`."""
-        return cls(g, R, cost, d, np.maximum(mean_over(R, cost), 1e-300))
+        Q = on_diagonal(cost.T) if cost.ndim == 2 else packed(cost)
+        line = Line(Q, packed(R), np.stack([g.T.real, -g.T.imag]), Q)
+        return cls(g, R, cost, d, np.maximum(mean_over(R, cost), 1e-300), line)
 
     @property
     def bins(self) -> int:
@@ -144,22 +150,13 @@ class Distortionless:
 
     def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
         """Far-ear power and effort ``(frequency,)`` at ``mu (frequency,)``, both over ``|d|^2``."""
-        w = self.weights(mu)
-        level = np.maximum(np.abs(self.d) ** 2, 1e-300)
-        leak = np.einsum("fm,fm->f", w.conj(), (self.R @ w[:, :, None])[:, :, 0]).real
-        if self.cost.ndim == 2:
-            return leak / level, np.sum(self.cost * np.abs(w) ** 2, axis=1) / level
-        return leak / level, np.einsum("fm,fm->f", w.conj(), (self.cost @ w[:, :, None])[:, :, 0]).real / level
+        x, (spent, leak) = self.line.solved(mu / self.scale)
+        power = np.maximum(np.abs(np.sum(self.g.T * x, axis=0)) ** 2, 1e-300)
+        return leak / power, spent / power
 
     def weights(self, mu: Float) -> Complex:
         """Driver weights ``(frequency, driver)``."""
-        A = np.ascontiguousarray(np.moveaxis(self.R, 0, 2)) * (mu / self.scale)
-        if self.cost.ndim == 2:
-            own = np.arange(len(A))
-            A[own, own] += self.cost.T
-        else:
-            A += np.moveaxis(self.cost, 0, 2)
-        x = eliminated(A, self.g.conj().T)
+        x, _ = self.line.solved(mu / self.scale)
         return np.ascontiguousarray((x * (self.d / np.sum(self.g.T * x, axis=0))).T)
 
 
