@@ -19,6 +19,7 @@ import numpy as np
 from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.filters.fir import causal
 from sweetspot.calibrate.filters.sides import Cost, Problem, Sides, matrix, mean_over
+from sweetspot.calibrate.filters.systems import descended
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Complex, Float
@@ -158,28 +159,7 @@ def fitted(W: Complex, A: Complex, taps: int, delay: int) -> Float:
     At *= scale[..., None] * scale[..., None, :, :]
     lags, room = fft.irfft(At, n, axis=-1), np.zeros((*At.shape[:-1], short - 2 * taps + 1))
     operator = fft.rfft(np.concatenate([lags[..., :taps], room, lags[..., n - taps + 1 :]], axis=-1), axis=-1)
-
-    def applied(q: Float) -> Float:
-        spectrum = fft.rfft(q, short, axis=-1)
-        there = np.sum(operator * spectrum[..., None, :, :], axis=-2)
-        return np.asarray(fft.irfft(there, short, axis=-1)[..., :taps])
-
-    q = causal(w, taps, delay) / scale
-    r = wanted - applied(q)
-    p, power = r, _product(r, r)
-    enough = ENOUGH**2 * np.maximum(power, 1e-300)
-    for _ in range(STEPS):
-        going = power > enough
-        if not going.any():
-            break
-        Ap = applied(p)
-        step = np.where(going, power / np.maximum(_product(p, Ap), 1e-300), 0.0)
-        q, r = q + step * p, r - step * Ap
-        before, power = power, np.where(going, _product(r, r), power)
-        p = r + (power / np.maximum(before, 1e-300)) * p
-    return np.asarray(scale * q)
-
-
-def _product(a: Float, b: Float) -> Float:
-    """Inner product over drivers and taps, ``(..., 1, 1)``."""
-    return np.asarray(np.sum(a * b, axis=(-2, -1), keepdims=True))
+    start = causal(w, taps, delay) / scale
+    given, first = (x.reshape(-1, *x.shape[-2:]) for x in (wanted, start))
+    q = descended(operator.reshape(-1, *operator.shape[-3:]), given, first, STEPS, ENOUGH)
+    return np.asarray(scale * q.reshape(start.shape))

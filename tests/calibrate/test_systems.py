@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweetspot.calibrate.filters.systems import Line, on_diagonal, packed
+from sweetspot.calibrate.filters.systems import Line, descended, on_diagonal, packed
 from sweetspot.rigs.units import Complex
 
 
@@ -39,3 +39,20 @@ def test_some_frequencies_of_a_line_with_a_diagonal() -> None:
     wanted = np.linalg.solve(B + 0.3 * own.T[:, :, None] * np.eye(3), (r[0] + 1j * r[1]).T[..., None])[rows, :, 0]
     assert pytest.approx(wanted, rel=1e-9) == w.T
     assert powers[1] == pytest.approx(np.sum(own.T[rows] * np.abs(wanted) ** 2, axis=1), rel=1e-9)
+
+
+def test_conjugate_gradients_end_at_the_solution_of_the_whole_matrix() -> None:
+    """Two block-Toeplitz systems of three drivers and 12 taps, written out; one begins at its solution and stays."""
+    rng, programs, drivers, taps, size = np.random.default_rng(8), 2, 3, 12, 32
+    g = rng.standard_normal((programs, drivers, drivers, 5))
+    G = np.fft.rfft(g, size)
+    operator = np.einsum("pkmf,pknf->pmnf", G.conj(), G) + 0.5 * np.eye(drivers)[:, :, None]
+    lags = np.fft.irfft(operator, size)
+    k = np.arange(taps)
+    whole = lags[..., (k[:, None] - k) % size].transpose(0, 1, 3, 2, 4).reshape(programs, drivers * taps, -1)
+    wanted = rng.standard_normal((programs, drivers, taps))
+    solution = np.linalg.solve(whole, wanted.reshape(programs, -1, 1)).reshape(wanted.shape)
+    start = np.stack([np.zeros((drivers, taps)), solution[1]])
+    found = descended(operator, wanted, start, 400, 1e-12)
+    assert found == pytest.approx(solution, rel=1e-7, abs=1e-9)
+    assert not np.allclose(descended(operator, wanted, start, 3, 1e-12)[0], solution[0], rtol=1e-3)

@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.filters.systems.elimination import Line as Line
     from sweetspot.calibrate.filters.systems.elimination import on_diagonal as on_diagonal
     from sweetspot.calibrate.filters.systems.elimination import packed as packed
+    from sweetspot.calibrate.filters.systems.gradients import descended as descended
 else:
     from sweetspot.rigs.faces import lazy
 
