@@ -271,22 +271,3 @@ def test_short_filters_of_a_beam_lose_less_by_least_squares_than_by_a_window() -
         inside = (f > 1000) & (f < 1600)
         found.append(float(power_db(power[36, inside].mean() / power[[18, 54]][:, inside].mean())))
     assert found[0] > found[1] + 2.0
-
-
-def test_a_diagonal_effort_is_that_of_its_matrix() -> None:
-    rng = np.random.default_rng(13)
-    X = rng.standard_normal((9, 3, 3)) + 1j * rng.standard_normal((9, 3, 3))
-    B, on = (beamform._rows(Y @ Y.conj().swapaxes(1, 2) + 0.1 * np.eye(3)) for Y in (X, X[::-1]))
-    r, own = beamform._rows(X[:, :, :1])[:, 0], rng.uniform(0.5, 2.0, (3, 9))
-    full = np.zeros((3, 3, 9), complex)
-    full[np.arange(3), np.arange(3)] = own
-    form, m, wanted = beamform._form(on), rng.uniform(0.01, 10.0, 9), np.ones(9)
-    paths = beamform._Path(B, own, r, form), beamform._Path(B, full, r, form, beamform._form(full))
-    assert paths[0].weights(m) == pytest.approx(paths[1].weights(m), rel=1e-12)
-    found = paths[0].excess(m, wanted)
-    assert found == pytest.approx(paths[1].excess(m, wanted), abs=1e-12)
-    w = paths[0].weights(m)
-    power, effort = (np.einsum("fm,mnf,fn->f", w.conj(), R, w).real for R in (on, full))
-    assert found == pytest.approx(np.log(power / effort), abs=1e-12)
-    some = np.array([1, 4, 8])
-    assert paths[0].at(some).excess(m[some], wanted[some]) == pytest.approx(found[some], abs=1e-12)

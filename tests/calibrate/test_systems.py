@@ -22,9 +22,9 @@ def test_a_line_is_the_solution_of_each_frequency(drivers: int, count: int) -> N
     B, S, other = (positive(rng, count, drivers) for _ in range(3))
     r = rng.standard_normal((count, drivers)) + 1j * rng.standard_normal((count, drivers))
     m = 10.0 ** rng.uniform(-3.0, 3.0, count)
-    right = np.stack([r.T.real, r.T.imag])
-    w, powers = Line(packed(B), packed(S), right, packed(other)).solved(m)
+    line = Line.of(packed(B), packed(S), r.T, packed(other))
     wanted = np.linalg.solve(B + m[:, None, None] * S, r[..., None])[..., 0]
+    w, powers = line.solved(m)
     assert pytest.approx(wanted, rel=1e-9) == w.T
     for found, R in zip(powers, (other, S), strict=True):
         assert found == pytest.approx(np.einsum("fm,fmn,fn->f", wanted.conj(), R, wanted).real, rel=1e-9)
@@ -33,10 +33,11 @@ def test_a_line_is_the_solution_of_each_frequency(drivers: int, count: int) -> N
 def test_some_frequencies_of_a_line_with_a_diagonal() -> None:
     rng = np.random.default_rng(2)
     B, own = positive(rng, 9, 3), rng.uniform(0.1, 2.0, (3, 9))
-    r = rng.standard_normal((2, 3, 9))
-    line, rows = Line(packed(B), on_diagonal(own), r, packed(B)), np.array([7, 0, 4])
-    w, powers = line.at(rows).solved(np.full(3, 0.3))
-    wanted = np.linalg.solve(B + 0.3 * own.T[:, :, None] * np.eye(3), (r[0] + 1j * r[1]).T[..., None])[rows, :, 0]
+    r = rng.standard_normal((3, 9)) + 1j * rng.standard_normal((3, 9))
+    rows, m = np.array([7, 0, 4]), np.full(3, 0.3)
+    line = Line.of(packed(B), on_diagonal(own), r, packed(B)).at(rows)
+    wanted = np.linalg.solve(B + 0.3 * own.T[:, :, None] * np.eye(3), r.T[..., None])[rows, :, 0]
+    w, powers = line.solved(m)
     assert pytest.approx(wanted, rel=1e-9) == w.T
     assert powers[1] == pytest.approx(np.sum(own.T[rows] * np.abs(wanted) ** 2, axis=1), rel=1e-9)
 

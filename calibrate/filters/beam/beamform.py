@@ -226,9 +226,8 @@ def solve(
     on, off, own = packed(R_on), packed(r.off), on_diagonal(cost.T)
     for _ in range(ROUNDS):
         rhs = np.einsum("fmi,i,fi->mf", x.conj(), lobe, np.abs(wanted)[:, None] * phase)
-        given = np.stack([rhs.real, rhs.imag])
-        mu = _least(Line(on + nu * own, off, given, on), target)
-        line = Line(on + mu * off + RANGE[0] * own, own, given, on)
+        mu = _least(Line.of(on + nu * own, off, rhs, on), target)
+        line = Line.of(on + mu * off + RANGE[0] * own, own, rhs, on)
         nu = _least(line, np.abs(wanted) ** 2 / effort)
         w = np.ascontiguousarray(line.solved(nu)[0].T)
         power = np.einsum("fm,fmn,fn->f", w.conj(), R_on, w).real

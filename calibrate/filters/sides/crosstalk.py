@@ -122,7 +122,7 @@ class Distortionless:
     scale
         As of :class:`MultiplierSweep`.
     line
-        ``(Q + m R)^-1 g*``, with the effort as the first of its powers.
+        ``x(m) = (Q + m R)^-1 g*``, with the effort as the first of its powers.
     """
 
     g: Complex
@@ -136,7 +136,7 @@ class Distortionless:
     def of(cls, g: Complex, R: Complex, cost: Cost, d: Complex) -> Distortionless:
         """See :meth:`MultiplierSweep.of`."""
         Q = on_diagonal(cost.T) if cost.ndim == 2 else packed(cost)
-        line = Line(Q, packed(R), np.stack([g.T.real, -g.T.imag]), Q)
+        line = Line.of(Q, packed(R), g.T.conj(), Q)
         return cls(g, R, cost, d, np.maximum(mean_over(R, cost), 1e-300), line)
 
     @property
@@ -151,8 +151,8 @@ class Distortionless:
     def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
         """Far-ear power and effort ``(frequency,)`` at ``mu (frequency,)``, both over ``|d|^2``."""
         x, (spent, leak) = self.line.solved(mu / self.scale)
-        power = np.maximum(np.abs(np.sum(self.g.T * x, axis=0)) ** 2, 1e-300)
-        return leak / power, spent / power
+        near = np.maximum(np.abs(np.sum(self.g.T * x, axis=0)) ** 2, 1e-300)
+        return leak / near, spent / near
 
     def weights(self, mu: Float) -> Complex:
         """Driver weights ``(frequency, driver)``."""
