@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweetspot.calibrate.filters.systems import Line, descended, on_diagonal, packed
+from sweetspot.calibrate.filters.systems import Pencil, descended, on_diagonal, packed
 from sweetspot.rigs.units import Complex
 
 
@@ -17,12 +17,12 @@ def positive(rng: np.random.Generator, count: int, drivers: int) -> Complex:
 
 @pytest.mark.parametrize("drivers", [1, 2, 3, 5])
 @pytest.mark.parametrize("count", [1, 64, 151])
-def test_a_line_is_the_solution_of_each_frequency(drivers: int, count: int) -> None:
+def test_a_pencil_is_solved_at_each_frequency(drivers: int, count: int) -> None:
     rng = np.random.default_rng(12)
     B, S, other = (positive(rng, count, drivers) for _ in range(3))
     r = rng.standard_normal((count, drivers)) + 1j * rng.standard_normal((count, drivers))
     m = 10.0 ** rng.uniform(-3.0, 3.0, count)
-    line = Line.of(packed(B), packed(S), r.T, packed(other))
+    line = Pencil.of(packed(B), packed(S), r.T, packed(other))
     wanted = np.linalg.solve(B + m[:, None, None] * S, r[..., None])[..., 0]
     w, powers = line.solved(m)
     assert pytest.approx(wanted, rel=1e-9) == w.T
@@ -30,12 +30,12 @@ def test_a_line_is_the_solution_of_each_frequency(drivers: int, count: int) -> N
         assert found == pytest.approx(np.einsum("fm,fmn,fn->f", wanted.conj(), R, wanted).real, rel=1e-9)
 
 
-def test_some_frequencies_of_a_line_with_a_diagonal() -> None:
+def test_some_frequencies_of_a_pencil_with_a_diagonal() -> None:
     rng = np.random.default_rng(2)
     B, own = positive(rng, 9, 3), rng.uniform(0.1, 2.0, (3, 9))
     r = rng.standard_normal((3, 9)) + 1j * rng.standard_normal((3, 9))
     rows, m = np.array([7, 0, 4]), np.full(3, 0.3)
-    line = Line.of(packed(B), on_diagonal(own), r, packed(B)).at(rows)
+    line = Pencil.of(packed(B), on_diagonal(own), r, packed(B)).at(rows)
     wanted = np.linalg.solve(B + 0.3 * own.T[:, :, None] * np.eye(3), r.T[..., None])[rows, :, 0]
     w, powers = line.solved(m)
     assert pytest.approx(wanted, rel=1e-9) == w.T

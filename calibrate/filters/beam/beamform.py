@@ -9,7 +9,7 @@ import numpy as np
 
 from sweetspot.calibrate.design import BeamDesign, target_power
 from sweetspot.calibrate.filters.beam.harmonics import Encoded, towards
-from sweetspot.calibrate.filters.systems import Line, on_diagonal, packed
+from sweetspot.calibrate.filters.systems import Pencil, on_diagonal, packed
 from sweetspot.rigs.arrays import Rows, crossing
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float, from_db, power_db
@@ -226,8 +226,8 @@ def solve(
     on, off, own = packed(R_on), packed(r.off), on_diagonal(cost.T)
     for _ in range(ROUNDS):
         rhs = np.einsum("fmi,i,fi->mf", x.conj(), lobe, np.abs(wanted)[:, None] * phase)
-        mu = _least(Line.of(on + nu * own, off, rhs, on), target)
-        line = Line.of(on + mu * off + RANGE[0] * own, own, rhs, on)
+        mu = _least(Pencil.of(on + nu * own, off, rhs, on), target)
+        line = Pencil.of(on + mu * off + RANGE[0] * own, own, rhs, on)
         nu = _least(line, np.abs(wanted) ** 2 / effort)
         w = np.ascontiguousarray(line.solved(nu)[0].T)
         power = np.einsum("fm,fmn,fn->f", w.conj(), R_on, w).real
@@ -273,7 +273,7 @@ def nearest(azimuths: Float, angle_deg: float) -> int:
     return int(np.argmin(np.abs(wrapped(azimuths - np.radians(angle_deg)))))
 
 
-def _least(line: Line, wanted: Float) -> Float:
+def _least(line: Pencil, wanted: Float) -> Float:
     """Least multiplier of each bin at which the power within the lobe over that of ``S`` reaches ``wanted
     (frequency,)``; the lower end of the range where it is reached without steering."""
 
@@ -285,7 +285,7 @@ def _least(line: Line, wanted: Float) -> Float:
     return crossing(over, (low, high), RANGE, HALVINGS)
 
 
-def _excess(line: Line, m: Float, wanted: Float) -> Float:
+def _excess(line: Pencil, m: Float, wanted: Float) -> Float:
     """Power within the lobe over that of ``S``, re ``wanted (frequency,)``, in nepers."""
     on, off = np.maximum(line.solved(m)[1], TINY)
     return np.asarray(np.log(on / (off * wanted)))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sweetspot.calibrate.filters.sides.effort import Cost, mean_over, whitening
-from sweetspot.calibrate.filters.systems import Line, on_diagonal, packed
+from sweetspot.calibrate.filters.systems import Pencil, on_diagonal, packed
 from sweetspot.rigs.arrays import Rows
 from sweetspot.rigs.units import Complex, Float
 
@@ -130,13 +130,13 @@ class Distortionless:
     cost: Cost
     d: Complex
     scale: Float
-    line: Line
+    line: Pencil
 
     @classmethod
     def of(cls, g: Complex, R: Complex, cost: Cost, d: Complex) -> Distortionless:
         """See :meth:`MultiplierSweep.of`."""
         Q = on_diagonal(cost.T) if cost.ndim == 2 else packed(cost)
-        line = Line.of(Q, packed(R), g.T.conj(), Q)
+        line = Pencil.of(Q, packed(R), g.T.conj(), Q)
         return cls(g, R, cost, d, np.maximum(mean_over(R, cost), 1e-300), line)
 
     @property

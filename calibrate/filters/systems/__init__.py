@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sweetspot.calibrate.filters.systems.elimination import Line as Line
+    from sweetspot.calibrate.filters.systems.elimination import Pencil as Pencil
     from sweetspot.calibrate.filters.systems.elimination import on_diagonal as on_diagonal
     from sweetspot.calibrate.filters.systems.elimination import packed as packed
     from sweetspot.calibrate.filters.systems.gradients import descended as descended

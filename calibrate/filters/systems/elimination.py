@@ -20,8 +20,8 @@ PIECE = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Line:
-    """The solutions ``w(m) = (B + m S)^-1 r`` of all frequencies, and two powers of each.
+class Pencil:
+    """Matrix pencils ``B + m S`` of all frequencies: the solutions ``w(m) = (B + m S)^-1 r``, and two powers of each.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ class Line:
     drivers: int
 
     @classmethod
-    def of(cls, B: Float, S: Float, r: Complex, other: Float) -> Line:
-        """The line of systems.
+    def of(cls, B: Float, S: Float, r: Complex, other: Float) -> Pencil:
+        """Pencils of packed matrices.
 
         Parameters
         ----------
@@ -50,9 +50,9 @@ class Line:
         """
         return cls(np.concatenate([*B, *S, *other, r.real, r.imag]), len(r))
 
-    def at(self, some: NDArray[np.intp]) -> Line:
+    def at(self, some: NDArray[np.intp]) -> Pencil:
         """The systems of some frequencies."""
-        return Line(np.take(self.rows, some, axis=1), self.drivers)
+        return Pencil(np.take(self.rows, some, axis=1), self.drivers)
 
     def solved(self, m: Float) -> tuple[Complex, Float]:
         """``w (driver, frequency)`` at ``m (frequency,)``, and ``w^H O w`` of the other matrix and ``w^H S w``
@@ -80,7 +80,7 @@ def on_diagonal(own: Float) -> Float:
 
 
 def along(m: Any, rows: Any, scratch: Any, w: Any, powers: Any) -> None:
-    """Solve all systems of a :class:`Line` in pieces."""
+    """Solve all systems of a :class:`Pencil` in pieces."""
     drivers = w.shape[1]
     pairs = drivers * (drivers + 1) // 2
     A, x, inverse = scratch[: 2 * pairs], scratch[2 * pairs :], scratch[2 * pairs + 2 * drivers :]
