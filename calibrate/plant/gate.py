@@ -230,16 +230,16 @@ def spectra(ir: ImpulseResponse, gate: Gate) -> Complex:
     BadInput
         A driver is silent at a position, by name.
     """
-    h, t, first, last = _kept(ir, gate)
-    n, f = grid(ir.fs), frequencies(ir.fs)
-    zero = -round(float(t[0]) * ir.fs)
-    T, share = shares(gate, f)
+    stretch, windows = _windows(ir, gate)
+    h, n, f = ir.h[..., stretch], grid(ir.fs), frequencies(ir.fs)
+    zero = ir.zero - stretch.start
+    _, share = shares(gate, f)
     out = np.zeros((*h.shape[:3], len(f)), dtype=np.complex128)
-    for seconds, part in zip(T, share, strict=True):
+    for one, part in zip(np.moveaxis(windows, -2, 0), share, strict=True):
         used = np.flatnonzero(part)
         if len(used):
             some = slice(used[0], used[-1] + 1)
-            gated = transform(h * window(t, first, last, float(seconds))[:, None], n)[..., some]
+            gated = transform(h * one[:, None], n)[..., some]
             out[..., some] += part[some] * gated
     out *= advance(n, zero)
     out.flags.writeable = False
@@ -253,19 +253,18 @@ def energy(ir: ImpulseResponse, gate: Gate) -> Float:
 
     Noise of power ``S`` in each bin of the transform of ``N`` samples has ``S / N`` times this after the gate.
     """
-    _, t, first, last = _kept(ir, gate)
-    T, share = shares(gate, frequencies(ir.fs))
-    windows = np.stack([window(t, first, last, float(s)) for s in T], axis=-2)
+    (_, windows), (_, share) = _windows(ir, gate), shares(gate, frequencies(ir.fs))
     gram = windows @ np.swapaxes(windows, -1, -2)
     found = np.einsum("kf,pdkl,lf->pdf", share, gram, share, optimize=True)
     found = np.broadcast_to(found, (len(found), len(ir.drivers), found.shape[-1]))
     return np.asarray(found)
 
 
-def _kept(ir: ImpulseResponse, gate: Gate) -> tuple[Float, Float, Float, Float]:
-    """The stretch of a set that any window touches, its times (s), and first and last arrivals, s.
+@lru_cache(maxsize=4)
+def _windows(ir: ImpulseResponse, gate: Gate) -> tuple[slice, Float]:
+    """The stretch of a set that any window touches, and the windows on it ``(position, driver, window, tap)``.
 
-    Arrivals are ``(position, driver)``, or ``(position, 1)`` where all drivers share a window.
+    Their second axis has length 1 where all drivers share a window. Spectra and their noise need the same.
     """
     first, last = arrivals(ir)
     if gate.reflection_s is None:
@@ -273,7 +272,8 @@ def _kept(ir: ImpulseResponse, gate: Gate) -> tuple[Float, Float, Float, Float]:
     start = max(int(np.floor((first.min() - LEAD_S) * ir.fs)) + ir.zero, 0)
     stop = min(int(np.ceil((last.max() + gate.seconds) * ir.fs)) + ir.zero + 1, ir.h.shape[-1])
     t = (np.arange(start, stop) - ir.zero) / ir.fs
-    return ir.h[..., start:stop], np.asarray(t), first, last
+    T = lengths(gate, float(frequencies(ir.fs)[-1]))
+    return slice(start, stop), np.stack([window(t, first, last, float(s)) for s in T], axis=-2)
 
 
 def until(h: Float, zero: int, fs: int, end: Float) -> Float:

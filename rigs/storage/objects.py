@@ -330,9 +330,9 @@ def digest(values: NDArray[Any]) -> str:
     """SHA-256 of type and values, hexadecimal; the same for any storage of them."""
     array = np.ascontiguousarray(values)
     array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    head = f"{array.dtype.str} {array.shape}"
-    body = "\0".join(map(str, map(_text, np.ravel(array)))).encode() if array.dtype.kind == "O" else array.tobytes()
-    return hashlib.sha256(head.encode() + body).hexdigest()
+    made = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
+    made.update("\0".join(map(str, map(_text, np.ravel(array)))).encode() if array.dtype.kind == "O" else array.data)
+    return made.hexdigest()
 
 
 TEXT = h5py.string_dtype()
