@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -110,16 +109,24 @@ def has_bank(path: Path) -> bool:
 
 
 def read_prediction(path: Path) -> dict[str, Any]:
-    """The ``prediction`` given to :func:`write`: groups as dicts, datasets as arrays or lists of strings."""
+    """The ``prediction`` given to :func:`write`: groups as dicts, datasets as read-only arrays or lists of strings."""
     with File.read(located(path), KIND) as file:
         kept = file.seal.sha256 if file.seal.state == "sealed" else ""
         if kept and kept in _predictions:
-            return deepcopy(_predictions[kept])
+            return _branches(_predictions[kept])
         found = _untree(file.root.group("prediction"))
     if kept:
         _predictions.clear()
-        _predictions[kept] = deepcopy(found)
+        _predictions[kept] = _branches(found)
     return found
+
+
+def _branches(tree: Tree) -> dict[str, Any]:
+    """A tree with dicts and lists of its own, and the same arrays, which nobody can write: 9 MB need no copy."""
+    own = {}
+    for name, value in tree.items():
+        own[name] = _branches(value) if isinstance(value, dict) else value.copy() if isinstance(value, list) else value
+    return own
 
 
 def loudness_re_plain(path: Path) -> dict[str, float]:
@@ -256,6 +263,7 @@ def _finite(data: Data) -> np.ndarray[Any, Any]:
     found = data[:]
     if found.dtype.kind in "fc" and np.isinf(found).any():
         raise BadInput(f"{data.path}: {data.name}: holds a value that is not finite; calibrate again")
+    found.setflags(write=False)
     return found
 
 

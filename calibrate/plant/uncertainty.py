@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -185,12 +186,19 @@ def _draws(figure: Callable[[Float], Float], cells: BandLevels) -> Float:
     """The metric of cells with newly drawn errors, ``(draw,)``: all draws at once take a fifth of the time."""
     shape = cells.db.shape
     own, shared = cells.db.size, cells.db.size // shape[-1]
-    rng = np.random.default_rng(SEED)
-    drawn = rng.standard_normal((DRAWS, own + shared))
+    drawn = _normal(own + shared)
     each = drawn[:, :own].reshape(DRAWS, *shape), drawn[:, own:].reshape(DRAWS, *shape[:-1], 1)
     found = figure(cells.db + cells.own * each[0] + cells.shared * each[1])
     assert found.shape == (DRAWS,), "a figure keeps the axis of draws"
     return found
+
+
+@lru_cache(maxsize=8)
+def _normal(count: int) -> Float:
+    """Normal numbers ``(draw, count)``, the same each time; those of the last counts are kept."""
+    drawn = np.random.default_rng(SEED).standard_normal((DRAWS, count))
+    drawn.setflags(write=False)
+    return drawn
 
 
 def within(one: BandLevels, other: BandLevels, coverage: float) -> NDArray[np.bool_]:

@@ -574,7 +574,10 @@ class Session:
         """
         found = np.asarray(self._finished(self._begun(name).data(what))[:], dtype=float)
         schema_.check_bins(self.path, f"/{name}/{what}", found, self._file.data(f"{name}/ir").shape)
-        return found if whole else found[self._used(name)]
+        rows = self._used(name)
+        found = found if whole or len(rows) == len(found) else found[rows]
+        found.setflags(write=False)  # so that it need not be copied where it is kept
+        return found
 
     def _used(self, name: SetName) -> NDArray[np.intp]:
         """Rows of the positions that :meth:`responses` gives."""
