@@ -11,7 +11,7 @@ import numpy as np
 from sweetspot.calibrate.auditory import arms as ways
 from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.figures import DIRECT_S, EarModel, ImageFigures, figures_of, grid_of
-from sweetspot.calibrate.auditory.levels import Loudness, UnitLevels, joined, others_loudness, unit_levels
+from sweetspot.calibrate.auditory.levels import Loudness, UnitLevels, levels_of, loudness_of, response_at
 from sweetspot.calibrate.auditory.reference import ANGLE_DEG, Pair, modelled, seen
 from sweetspot.calibrate.auditory.templates import Templates, of_head
 from sweetspot.calibrate.plant import gate, grid, head_of, transform
@@ -138,20 +138,20 @@ class Arms:
     ----------
     figures
         By the arm's name, without loudness.
-    others_db
-        Loudness of each programme on the other arms, dB re 20 uPa.
+    reference_db
+        Loudness of each programme on the reference pair, dB re 20 uPa.
     reference_from, head
         See :class:`Assessment`.
     """
 
     figures: dict[str, ImageFigures]
-    others_db: dict[str, dict[str, float]]
+    reference_db: dict[str, dict[str, float]]
     reference_from: Source
     head: str
 
     def whole(self, unit: UnitLevels) -> Assessment:
         """The assessment."""
-        levels = joined(self.others_db, unit)
+        levels = unit.beside(self.reference_db)
         found = {name: replace(f, loudness_db=levels.re_plain_db[name]) for name, f in self.figures.items()}
         return Assessment(found, self.reference_from, levels, self.head)
 
@@ -177,12 +177,15 @@ def predicted(
         See :func:`others_of`.
     """
     others, unit = others_of(rig, ears, filters, pair, model, facing=facing), ways.calibrated(ears, filters)
-    return _assessed(rig, model, others, unit, heads=heads_of(ears), computed=pair is None)
+    position, reference = nominal(heads_of(ears)), others[-1]
+    loud = loudness_of((reference,), position, response_at(reference, position).shape[-1])
+    return Arms(_figures(rig, model, others, unit, ears), loud, _source(pair), model.templates.name)
 
 
-def levels(ears: ImpulseResponse, filters: FilterSet) -> UnitLevels:
-    """Levels of the calibrated unit as :func:`predicted`."""
-    return unit_levels(ways.calibrated(ears, filters), filters, nominal(heads_of(ears)))
+def levels(rig: Description, ears: ImpulseResponse, filters: FilterSet) -> UnitLevels:
+    """Levels of the arms on the unit as :func:`predicted`."""
+    plain, matrix = ways.on_unit(ears, np.array([d.at for d in rig.driver]), filters)
+    return levels_of((plain, matrix, ways.calibrated(ears, filters)), filters, nominal(heads_of(ears)))
 
 
 def of_verification(
@@ -206,9 +209,9 @@ def of_verification(
         Part of what both sides have in common that the centre program plays.
     """
     others = others_of(rig, ears, filters, pair, model, facing=facing)
-    unit, heads = ways.measured_arm(verified, ears, filters, share), heads_of(ears)
-    arms = _assessed(rig, model, others, unit, heads=heads, computed=pair is None)
-    return arms.whole(unit_levels(unit, filters, nominal(heads)))
+    unit = ways.measured_arm(verified, ears, filters, share)
+    loud = levels_of((*others, unit), filters, nominal(heads_of(ears)))
+    return Arms(_figures(rig, model, others, unit, ears), {}, _source(pair), model.templates.name).whole(loud)
 
 
 def others_of(
@@ -235,16 +238,17 @@ def others_of(
     return plain, matrix, modelled(pair_of(rig), model.templates, where, c, plain, facing=facing)
 
 
-def _assessed(
-    rig: Description, model: EarModel, others: tuple[Arm, Arm, Arm], unit: Arm, *, heads: Heads, computed: bool
-) -> Arms:
-    """Figures of the other arms and the unit, and the loudness of the others."""
-    distance = rig.ears.distance_m if rig.ears else 2.0
+def _figures(
+    rig: Description, model: EarModel, others: tuple[Arm, Arm, Arm], unit: Arm, ears: ImpulseResponse
+) -> dict[str, ImageFigures]:
+    """Figures of the other arms and the unit."""
+    distance, facing = rig.ears.distance_m if rig.ears else 2.0, heads_of(ears).facing
     plain, matrix, reference = others
-    arms = plain, matrix, unit, reference
-    figures = {a.name: figures_of(a, model, heads.facing, distance, reference) for a in arms}
-    loud = others_loudness(arms, nominal(heads))
-    return Arms(figures, loud, "model" if computed else "rig", model.templates.name)
+    return {a.name: figures_of(a, model, facing, distance, reference) for a in (plain, matrix, unit, reference)}
+
+
+def _source(pair: ImpulseResponse | None) -> Source:
+    return "model" if pair is None else "rig"
 
 
 def nominal(heads: Heads) -> int:

@@ -62,23 +62,29 @@ class Loudness:
 
 @dataclass(frozen=True, slots=True)
 class UnitLevels:
-    """Levels of the calibrated unit at the nominal listener.
+    """Levels of all that the unit itself plays, at the nominal listener.
 
     Parameters
     ----------
     loudness_db
-        Loudness of each programme, dB re 20 uPa.
+        Loudness of each programme on the calibrated unit and on other arms, by the arm's name, dB re 20 uPa.
     max_spl_db, headroom_db
         See :class:`Loudness`.
     """
 
-    loudness_db: dict[str, float]
+    loudness_db: dict[str, dict[str, float]]
     max_spl_db: float
     headroom_db: float
 
+    def beside(self, others_db: dict[str, dict[str, float]]) -> Loudness:
+        """The same over plain stereo, with the loudness of further arms."""
+        loud = self.loudness_db | others_db
+        over = {arm: {k: v - loud["plain"][k] for k, v in loud[arm].items()} for arm in ARMS if arm in loud}
+        return Loudness(over, self.max_spl_db, -over["calibrated"]["music"], self.headroom_db)
 
-def levels_of(arms: tuple[Arm, ...], filters: FilterSet, position: int) -> Loudness:
-    """Loudness of every arm at one position.
+
+def levels_of(arms: tuple[Arm, ...], filters: FilterSet, position: int) -> UnitLevels:
+    """Loudness of arms at one position.
 
     Parameters
     ----------
@@ -90,46 +96,27 @@ def levels_of(arms: tuple[Arm, ...], filters: FilterSet, position: int) -> Loudn
         Index of the position that stands for the listener.
     """
     unit = next(arm for arm in arms if arm.name == "calibrated")
-    return joined(others_loudness(arms, position), unit_levels(unit, filters, position))
-
-
-def others_loudness(arms: tuple[Arm, ...], position: int) -> dict[str, dict[str, float]]:
-    """Loudness of each programme on every arm but the calibrated unit, dB re 20 uPa; see :func:`levels_of`."""
-    responses = {arm.name: response_at(arm, position) for arm in arms}
-    taps = max(h.shape[-1] for h in responses.values())
-    others = [arm for arm in arms if arm.name != "calibrated"]
-    loud: dict[str, dict[str, float]] = {arm.name: {} for arm in others}
-    fs = others[0].fs
-    for name in PROGRAMMES:  # the weighting is a filter as well: programme has it before it plays, once for all
-        samples, plain = programme_of(name, fs).shape[1], SignalBlocks(_weighted(name, fs, taps), taps)
-        for arm in others:
-            h = responses[arm.name]
-            loud[arm.name][name] = gated_db(plain.filtered(h[:, :2])[:, : samples + h.shape[-1] - 1], fs)
-    return loud
-
-
-def unit_levels(unit: Arm, filters: FilterSet, position: int) -> UnitLevels:
-    """Levels of the calibrated unit; see :func:`levels_of`."""
+    others = tuple(arm for arm in arms if arm is not unit)
+    loud = loudness_of(others, position, max(response_at(arm, position).shape[-1] for arm in arms))
     h, arrival = response_at(unit, position), float(unit.arrival[position])
-    loud, spl, headroom = {}, [], {}
+    own, spl, headroom = {}, [], {}
     for name in PROGRAMMES:
         heard, headroom[name] = guarded(filters, name, h, arrival)
         spl.append(largest_spl_db(heard, unit.fs))
-        loud[name] = loudness_db(heard, unit.fs)
-    return UnitLevels(loud, max(spl), headroom["music"])
+        own[name] = loudness_db(heard, unit.fs)
+    return UnitLevels(loud | {unit.name: own}, max(spl), headroom["music"])
 
 
-def joined(others: dict[str, dict[str, float]], unit: UnitLevels) -> Loudness:
-    """Loudness over plain stereo, of the loudness of the other arms and the levels of the unit."""
-    loud, base = others | {"calibrated": unit.loudness_db}, others["plain"]
-    over = {arm: {k: v - base[k] for k, v in loud[arm].items()} for arm in ARMS if arm in loud}
-    return Loudness(over, unit.max_spl_db, -over["calibrated"]["music"], unit.headroom_db)
-
-
-def ready(fs: int) -> None:
-    """Make the programmes, which are kept in this process."""
-    for name in PROGRAMMES:
-        programme_of(name, fs)
+def loudness_of(arms: tuple[Arm, ...], position: int, taps: int) -> dict[str, dict[str, float]]:
+    """Loudness of each programme on arms without a guard, dB re 20 uPa; at most ``taps`` of each response count."""
+    loud: dict[str, dict[str, float]] = {arm.name: {} for arm in arms}
+    fs = arms[0].fs
+    for name in PROGRAMMES:  # the weighting is a filter as well: programme has it before it plays, once for all
+        samples, plain = programme_of(name, fs).shape[1], SignalBlocks(_weighted(name, fs, taps), taps)
+        for arm in arms:
+            h = response_at(arm, position)
+            loud[arm.name][name] = gated_db(plain.filtered(h[:, :2])[:, : samples + h.shape[-1] - 1], fs)
+    return loud
 
 
 @lru_cache(maxsize=2)

@@ -16,7 +16,7 @@ from sweetspot.calibrate.auditory import assessment
 from sweetspot.calibrate.auditory.arms import best_pair
 from sweetspot.calibrate.auditory.assessment import Assessment
 from sweetspot.calibrate.auditory.figures import EarModel
-from sweetspot.calibrate.auditory.levels import UnitLevels, ready
+from sweetspot.calibrate.auditory.levels import UnitLevels
 from sweetspot.calibrate.auditory.mapping import Extent, Ground, ground_of, measured, zone_map
 from sweetspot.calibrate.auditory.reference import facing_gain
 from sweetspot.calibrate.auditory.unit import UnitImage, image_of_unit, loudness_of_unit
@@ -130,10 +130,10 @@ def predicted(run: Path, filters: FilterSet, matched: Matched | None) -> Assessm
 
 
 def levels(run: Path, filters: FilterSet, matched: Matched | None) -> UnitLevels:
-    """The levels of the calibrated unit alone; see :func:`predicted`."""
+    """The levels of the arms on the unit alone; see :func:`predicted`."""
     with Session.read(session_file(run)) as session:
-        ears = session.responses("ears")
-    return assessment.levels(scored(corrected(ears, matched.gains) if matched else ears), filters)
+        rig, ears = session.rig(), session.responses("ears")
+    return assessment.levels(rig, scored(corrected(ears, matched.gains) if matched else ears), filters)
 
 
 def of_verification(
@@ -272,7 +272,6 @@ def listened(
     """
     begun = _Begun.of(run)
     carried = _ground(known, extent)
-    ready(begun.rig.fs)
     filters, far_ear, matched = fitted()
     arms = begun.arms(filters, matched)
     if carried is None:

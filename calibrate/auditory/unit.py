@@ -116,7 +116,7 @@ def loudness_of_unit(rig: Description, measured: ImpulseResponse, filters: Filte
     """
     plain = ways.plain_on_unit(measured, np.array([d.at for d in rig.driver]), filters)
     unit = ways.calibrated(measured, filters)
-    return levels_of((plain, unit), filters, nominal(heads_of(measured))).re_plain_db[unit.name]
+    return levels_of((plain, unit), filters, nominal(heads_of(measured))).beside({}).re_plain_db[unit.name]
 
 
 def _drawn(s: MeasuredSet, known: Complex, rng: np.random.Generator) -> ImpulseResponse:

@@ -122,7 +122,7 @@ def test_a_measured_pair_becomes_the_reference(
 
     filters = steps.fitted(measured, Design()).filters
     arms = assessment.predicted(paired, ears, filters, pair, auditory.model_of(paired))
-    found = arms.whole(assessment.levels(ears, filters))
+    found = arms.whole(assessment.levels(paired, ears, filters))
     assert found.reference_from == "rig"
     az = found.arms["reference"].azimuth_deg
     seen = places(paired) - np.array([[1.4, 0.0]])
