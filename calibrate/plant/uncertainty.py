@@ -196,7 +196,8 @@ def _draws(figure: Callable[[Float], Float], cells: BandLevels) -> Float:
 @lru_cache(maxsize=8)
 def _normal(count: int) -> Float:
     """Normal numbers ``(draw, count)``, the same each time; those of the last counts are kept."""
-    drawn = np.random.default_rng(SEED).standard_normal((DRAWS, count))
+    rng = np.random.default_rng(SEED)
+    drawn = rng.standard_normal((DRAWS, count))
     drawn.setflags(write=False)
     return drawn
 
