@@ -120,6 +120,66 @@ def judge(y: Any, means: Any, share: Any, ceilings: Any, stop: Any) -> None:
                 stop.offset, stop.limit = means[o], DC_SHARE * ceilings[o]
 
 
+def hold(y: Any, memory: Any, rule: Any, ceilings: Any, seen: Any) -> None:
+    """:func:`limit`, or where it has nothing to do only its delay: the same bits in less than half of the time."""
+    look = rule[0].size - 1
+    if look <= PIECE and memory.shape[0] * look <= y.shape[1] and at_rest(y, memory, look, ceilings) > 0:
+        delay(y, memory, rule)
+    else:
+        limit(y, memory, rule, ceilings, seen)
+
+
+def at_rest(y: Any, memory: Any, look: int, ceilings: Any) -> int:
+    """Whether nothing passes the ceilings, in ``y`` or on its way through the bands, and nothing is reduced; 1 or 0."""
+    drivers, busy = y.shape[0], 0
+    for band in range(memory.shape[0]):
+        m = memory[band]
+        voices = m[HEADER + drivers + look + 2 * PIECE + WINDOWS :]
+        busy += 1 if m[QUIET] <= look or m[NOW] + m[LAST] + m[LONG] + m[STEADY] > 0.0 else 0
+        for o in range(drivers):
+            voice, c = voices[o * (look + PIECE) :], ceilings[o]
+            for k in range(look):
+                busy += 1 if abs(voice[k]) > c else 0
+    for o in range(drivers):
+        row, c = y[o], ceilings[o]
+        for i in range(row.size):
+            busy += 1 if abs(row[i]) > c else 0
+    return 1 if busy == 0 else 0
+
+
+def delay(y: Any, memory: Any, rule: Any) -> None:
+    """:func:`limit` of ``y (driver, n)``, not shorter than the delay, while all bands are at rest."""
+    average, bands, speed = rule
+    drivers, n, look, late = y.shape[0], y.shape[1], average.size - 1, memory.shape[0] * (average.size - 1)
+    reach = look + PIECE
+    for band in range(memory.shape[0]):
+        ring = memory[band, HEADER + drivers + reach + PIECE :]
+        pass_time(memory[band], n, look, ring, speed)
+        if bands[band, 0] > 0.0:
+            held, parts = memory[band, HEADER:], ring[WINDOWS + drivers * reach :]
+            for first in range(0, n - look, PIECE):
+                low_pass(y, (first, min(first + PIECE, n - look)), held, bands[band, 0], parts, reach)
+            low_pass(y, (n - look, n), held, bands[band, 0], parts, reach)
+    for o in range(drivers):
+        row = y[o]
+        for band in range(memory.shape[0]):  # what each band will look back at
+            voice = memory[band, HEADER + drivers + reach + PIECE + WINDOWS + o * reach :]
+            newest = row[n - (band + 1) * look :]
+            for k in range(look):
+                voice[look + k] = newest[k]
+        for last in range(n, late, -late):  # from the end, so that nothing is written over before it is read
+            size = min(late, last - late)
+            into, out = row[last - size : last], row[last - size - late : last - late]
+            for k in range(size):
+                into[k] = out[k]
+        for band in range(memory.shape[0]):
+            voice = memory[band, HEADER + drivers + reach + PIECE + WINDOWS + o * reach :]
+            into = row[late - (band + 1) * look :]
+            for k in range(look):
+                into[k] = voice[k]
+            keep(voice, look, look)
+
+
 def limit(y: Any, memory: Any, rule: Any, ceilings: Any, seen: Any) -> None:
     """Limit ``y (drivers, n)`` in place: low band first, then the whole; ``bands * look`` samples late; any ``n``.
 
@@ -220,20 +280,29 @@ def keep(row: Any, n: int, look: int) -> None:
 
 
 def low_pass(y: Any, piece: tuple[int, int], held: Any, pole: Any, out: Any, reach: int) -> None:
-    """The drivers' parts in the low band, ``reach`` from each other; four at once: each waits for its own last."""
+    """The drivers' parts in the low band, ``reach`` from each other; eight at once: each waits for its own last."""
     (first, last), end = piece, y.shape[0] - 1
-    for o in range(0, y.shape[0], 4):
+    for o in range(0, y.shape[0], 8):
         a, b, c, d = o, min(o + 1, end), min(o + 2, end), min(o + 3, end)
+        e, f, g, h = min(o + 4, end), min(o + 5, end), min(o + 6, end), min(o + 7, end)
         ya, yb, yc, yd = y[a][first:last], y[b][first:last], y[c][first:last], y[d][first:last]
+        ye, yf, yg, yh = y[e][first:last], y[f][first:last], y[g][first:last], y[h][first:last]
         pa, pb, pc, pd = out[a * reach :], out[b * reach :], out[c * reach :], out[d * reach :]
-        za, zb, zc, zd = held[a], held[b], held[c], held[d]
+        pe, pf, pg, ph = out[e * reach :], out[f * reach :], out[g * reach :], out[h * reach :]
+        za, zb, zc, zd, ze, zf, zg, zh = held[a], held[b], held[c], held[d], held[e], held[f], held[g], held[h]
         for i in range(last - first):
             za += pole * (ya[i] - za)
             zb += pole * (yb[i] - zb)
             zc += pole * (yc[i] - zc)
             zd += pole * (yd[i] - zd)
+            ze += pole * (ye[i] - ze)
+            zf += pole * (yf[i] - zf)
+            zg += pole * (yg[i] - zg)
+            zh += pole * (yh[i] - zh)
             pa[i], pb[i], pc[i], pd[i] = za, zb, zc, zd
+            pe[i], pf[i], pg[i], ph[i] = ze, zf, zg, zh
         held[a], held[b], held[c], held[d] = za, zb, zc, zd
+        held[e], held[f], held[g], held[h] = ze, zf, zg, zh
 
 
 def need(taken: Any, voice: Any, share: Any, c: Any, most: Any) -> None:
@@ -382,7 +451,7 @@ class Guard:
         loop(judge)(out, self._means, self.dc_share, ceilings, self._stop)
         if self._stop.reason:
             return np.zeros_like(y)
-        loop(limit)(out, self._memory, self.rule, ceilings, self._seen)
+        loop(hold)(out, self._memory, self.rule, ceilings, self._seen)
         return out
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from sweetspot.processor.compiled import jitted, kept
 from sweetspot.processor.crossfade import mix, ramp, scale
-from sweetspot.processor.guard import judge, judge_input, limit
+from sweetspot.processor.guard import hold, judge, judge_input
 from sweetspot.processor.live.layout import (
     ARGUMENTS,
     CLOCK_MONOTONIC,
@@ -62,7 +62,7 @@ from sweetspot.processor.live.state import (
 )
 from sweetspot.processor.upmix import advance, frame, overlap, weigh
 
-_judge_input, _judge, _limit = jitted(judge_input), jitted(judge), jitted(limit)
+_judge_input, _judge, _hold = jitted(judge_input), jitted(judge), jitted(hold)
 _ramp, _scale, _mix = jitted(ramp), jitted(scale), jitted(mix)
 _advance, _frame, _weigh, _overlap = jitted(advance), jitted(frame), jitted(weigh), jitted(overlap)
 
@@ -263,7 +263,7 @@ def _guarded(g: Any, y: Any, ceiling: Any) -> None:
         return
     memory, average = carray(f64(g.memory), (2, g.width)), carray(f64(g.average), g.look + 1)
     bands, speed = carray(f64(g.bands), (2, 2)), carray(f64(g.speed), 3)
-    _limit(y, memory, (average, bands, speed), ceilings, carray(f64(g.seen), 2))
+    _hold(y, memory, (average, bands, speed), ceilings, carray(f64(g.seen), 2))
 
 
 @kept

@@ -78,7 +78,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     for name, value in list(vars(callback).items()):
         if hasattr(value, "py_func"):
             monkeypatch.setattr(callback, name, value.py_func)
-    rules = {"_judge_input": guard.judge_input, "_judge": guard.judge, "_limit": guard.limit}
+    rules = {"_judge_input": guard.judge_input, "_judge": guard.judge, "_hold": guard.hold}
     rules |= {"_ramp": crossfade.ramp, "_scale": crossfade.scale, "_mix": crossfade.mix}
     rules |= {"_advance": upmix.advance, "_frame": upmix.frame, "_weigh": upmix.weigh, "_overlap": upmix.overlap}
     kinds = {"f32": np.float32, "f64": np.float64, "i64": np.int64, "matrix": layout.MATRIX}

@@ -169,21 +169,51 @@ def test_the_short_way_through_quiet_pieces_leaves_no_other_trace_than_the_long_
     y = 0.1 * rng.standard_normal((3, 6 * FS))
     for at in (5000, 5100, 200_000):
         y[:, at : at + 300] *= 30.0
+    y[:, 100_000:195_000:5000] = 0.5 + 1e-8  # needs less than is forgotten at once, but in each window again
     short, plain = Guard(3, 0.5, FS), Guard(3, 0.5, FS)
     wanted, done, out = plain.process(y), 0, []
     while done < y.shape[1]:
         out.append(short.process(y[:, done : done + int(rng.integers(1, 700))]))
         done += out[-1].shape[1]
     assert np.array_equal(np.concatenate(out, axis=1), wanted)
-    assert np.array_equal(
-        short._memory[:, : rules.HEADER + 3 + short._look], plain._memory[:, : rules.HEADER + 3 + short._look]
-    )
+    assert np.array_equal(remembered(short), remembered(plain))
     assert short.limited == plain.limited > 0
 
 
-def test_what_the_low_band_let_pass_is_not_taken_for_quiet() -> None:
+def remembered(guard: Guard) -> Real:
+    """All that a guard of three drivers may look back at, by band."""
+    look, reach = guard._look, guard._look + rules.PIECE
+    begins = rules.HEADER + 3 + reach + rules.PIECE
+    rows = guard._memory[:, begins + rules.WINDOWS :].reshape(2, 6, reach)[:, :, :look]
+    rows[1, 3:] = 0.0  # the whole band has no other part
+    return np.concatenate(
+        [
+            guard._memory[:, : rules.HEADER + 3 + look],
+            guard._memory[:, begins:][:, : rules.WINDOWS],
+            rows.reshape(2, -1),
+        ],
+        axis=1,
+    )
+
+
+@pytest.mark.parametrize("drivers", [1, 8, 9])
+def test_quiet_pieces_not_shorter_than_the_delay_are_only_delayed(
+    monkeypatch: pytest.MonkeyPatch, drivers: int
+) -> None:
+    y = 0.1 * np.random.default_rng(13).standard_normal((drivers, 600))
+    short, plain = Guard(drivers, 0.5, FS), Guard(drivers, 0.5, FS)
+    wanted = run(plain, y, (95,))
+    monkeypatch.setattr(rules, "loop", lambda function: function)
+    monkeypatch.setattr(rules, "limit", None)  # the long way
+    assert np.array_equal(run(short, y, (96, 100, 404)), wanted)
+    held = slice(rules.HEADER, rules.HEADER + drivers)
+    assert np.array_equal(short._memory[0, held], plain._memory[0, held]), "the low-pass goes on"
+
+
+@pytest.mark.parametrize("cuts", [(301, 1, 5), (301, 100)])
+def test_what_the_low_band_let_pass_is_not_taken_for_quiet(cuts: tuple[int, ...]) -> None:
     """A peak against the low band's own sign needs no reduction of it; the whole band must still meet the ceiling."""
     look, y = Guard(1, 0.5, FS)._look, np.full((1, 400), 0.4)
     y[0, 300] = -0.9
-    out = run(Guard(1, 0.5, FS), np.concatenate([y, np.zeros((1, 3 * look))], axis=1), (301, 1, 5))
+    out = run(Guard(1, 0.5, FS), np.concatenate([y, np.zeros((1, 3 * look))], axis=1), cuts)
     assert np.min(out) >= -0.5
