@@ -211,9 +211,12 @@ def refused_recording(run: Path) -> str:
 
 
 def _distortion(captured: Session, rig: Description, plan: Plan) -> list[dict[str, Any]]:
-    """Harmonic distortion of each stimulus at the first position."""
+    """Harmonic distortion of each stimulus at its near ears at the first position."""
     listener = CaptureAnalyser.of(rig, plan)
-    found = {name: listener.distortion(captured, plan.order[0], i) for i, name in enumerate(plan.sources.names)}
+    near = {name: slice(ears[0], ears[-1] + 1) for name, ears in chain_figures.NEAR.items()}
+    found = {
+        name: listener.distortion(captured, plan.order[0], i, near[name]) for i, name in enumerate(plan.sources.names)
+    }
     lowest = max((shape.half_hz(0.0) for shape in plan.sources.shapes), default=0.0)
     return chain_figures.to_dict({name: one for name, one in found.items() if one is not None}, lowest)
 

@@ -62,13 +62,15 @@ def to_dict(found: Mapping[str, Distortion], lowest_hz: float) -> list[dict[str,
 
     Parameters
     ----------
+    found
+        Of each stimulus at its ears of :data:`NEAR`, in their order.
     lowest_hz
         What the stimuli hold begins there.
     """
     rows = []
     for stimulus, one in found.items():
-        for ear in NEAR[stimulus]:
-            for octave in one.in_octaves(ear, lowest_hz):
+        for row, ear in enumerate(NEAR[stimulus]):
+            for octave in one.in_octaves(row, lowest_hz):
                 if OCTAVES_HZ[0] <= octave["hz"] <= OCTAVES_HZ[1]:
                     thd = octave["thd"] if np.isfinite(octave["thd"]) else None
                     rows.append({"stimulus": stimulus, "ear": ear, "hz": octave["hz"], "thd_percent": thd,

@@ -19,7 +19,10 @@ from sweetspot.calibrate.auditory.figures import depth_of, direct_spectra, judge
 from sweetspot.calibrate.auditory.reference import facing_gain
 from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.plant.places import Heads
+from sweetspot.calibrate.verify import verification
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.measure.listener import CaptureAnalyser
+from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.rig_file import parse
@@ -92,6 +95,25 @@ def test_what_a_listener_gets_is_the_same_when_it_is_computed_while_the_verifica
         ahead = steps.summary(steps.judge(here, fitted, Limits(), listener))
     monkeypatch.undo()
     assert json.dumps(ahead) == json.dumps(after)
+
+
+def test_distortion_is_kept_of_the_ears_near_each_stimulus(run: Path) -> None:
+    """Left at the left ear, right at the right, both at both: as found at all ears, in the session's order of them."""
+    fitted, limits = steps.fitted_of(run), Limits()
+    steps.judge(run, fitted, limits)
+    rig = parse((run / "rig.toml").read_text(), run)
+    with Session.read(run / steps.VERIFIED, VERIFICATION) as captured:
+        used = json.loads(captured.annotation("through") or "")
+        wanted = verification.plan(rig, "ears", fitted.filters, steps.engine_of(fitted.filters), share=used["share"])
+        listener, first = CaptureAnalyser.of(rig, wanted), wanted.order[0]
+        whole = {name: listener.distortion(captured, first, i) for i, name in enumerate(wanted.sources.names)}
+    kept = used["distortion"]
+    assert {(r["stimulus"], r["ear"]) for r in kept} == {("left", 0), ("right", 1), ("both", 0), ("both", 1)}
+    for row in kept:
+        one = whole[row["stimulus"]]
+        assert one is not None
+        (there,) = (octave for octave in one.in_octaves(row["ear"], 0.0) if octave["hz"] == row["hz"])
+        assert row["floor_percent"] == pytest.approx(there["floor"], rel=1e-6)
 
 
 def never(*_: object, **__: object) -> None:
