@@ -25,8 +25,8 @@ Item = TypeVar("Item")
 BLOCK = 4096
 """Largest block of the kernels, as latency does not matter for files."""
 
-MOST = 16 * BLOCK
-"""Samples of one call into compiled code: few calls wait for Python, and what is between the halves fits the cache."""
+MOST = 8 * BLOCK
+"""Samples of one call into compiled code: few calls wait for Python, and what is between threads fits the cache."""
 
 WAITING = 2
 """Stretches of :data:`MOST` samples that may wait between two threads."""
