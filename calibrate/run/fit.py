@@ -15,6 +15,7 @@ from sweetspot.calibrate.filters import FIT_HZ, fit, fit_beam, nearest_ahead
 from sweetspot.calibrate.plant import BeamFit, Fitted, Matched, ahead
 from sweetspot.calibrate.run.kept import kept_bank, sha256, to_keep
 from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
+from sweetspot.calibrate.run.studies import described, uncertainty
 from sweetspot.calibrate.study import FrontPoint, forms, pareto
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
@@ -80,7 +81,10 @@ def calibrate(
             made, ears = _fit(run, design, left_out=left_out, step=step, ready=lambda *it: later.give(it))
             kept = to_keep(made) | {"at_ears": nominal(ears)}
             if with_zone:
-                kept |= _listened(auditory.levels(run, made.filters, made.ears), listening)
+                levels = auditory.levels(run, made.filters, made.ears)
+                for result in (uncertainty, described):  # are found again when printed; the other core takes longer
+                    result(run, made)
+                kept |= _listened(levels, listening)
                 step("listening zone")
         if with_front:
             kept |= {"pareto": [json.dumps(pareto.to_dict(front(run, design, step)))]}

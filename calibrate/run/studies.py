@@ -56,6 +56,7 @@ def virtual_missed(run: Path, fitted: Fitted, design: Design) -> tuple[tuple[vir
     return found, virtual.text(fitted, found, head, design.stereo.angle_deg)
 
 
+@lru_cache(maxsize=1)
 def described(run: Path, fitted: Fitted) -> tuple[overview.MetricRow, ...]:
     """Every figure of the field that a run's prediction gives."""
     with Session.read(session_file(run)) as session:
