@@ -27,7 +27,14 @@ smallest weight of a parameter re the largest."""
 
 def sphere_ratio(design: StereoDesign, f: Float, c: float) -> NDArray[np.complex128]:
     """Far ear over near ear ``(frequency,)`` of a rigid-sphere head for a source at the reference's angle."""
-    return ratio_of(SphereHead(design.head_diameter_m, float(np.radians(design.ears_deg))), design, f, c)
+    return _sphere_ratio(design, np.asarray(f, dtype=np.float64).tobytes(), c)
+
+
+@lru_cache(maxsize=8)
+def _sphere_ratio(design: StereoDesign, f_bytes: bytes, c: float) -> NDArray[np.complex128]:
+    """:func:`sphere_ratio`, which follows from the design alone: the same for all units."""
+    head = SphereHead(design.head_diameter_m, float(np.radians(design.ears_deg)))
+    return frozen("ratio", ratio_of(head, design, np.frombuffer(f_bytes), c), ndim=1, dtype=np.complex128)
 
 
 def ratio_of(head: Head, design: StereoDesign, f: Float, c: float) -> NDArray[np.complex128]:

@@ -161,7 +161,10 @@ def _energy(ir: ImpulseResponse) -> tuple[Float, float]:
     width = max(round(SMOOTHED_S * ir.fs), 1)
     found = np.empty((*ir.h.shape[:3], n - width))
     for h, level in zip(ir.h, found, strict=True):  # one position fits the cache: half the time
-        total = np.cumsum(np.fft.irfft(np.fft.rfft(h, axis=-1) * band, n, axis=-1) ** 2, axis=-1)
+        spectrum = np.fft.rfft(h, axis=-1)
+        spectrum *= band
+        total = np.fft.irfft(spectrum, n, axis=-1)
+        np.cumsum(np.square(total, out=total), axis=-1, out=total)
         np.subtract(total[..., width:], total[..., :-width], out=level)
     return found, 1.0 / ir.fs
 

@@ -110,24 +110,19 @@ class MultiplierSweep:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Distortionless:
-    """The solutions of all bins along ``mu``, decomposed only where a multiplier is searched for.
+    """The solutions of all bins along ``mu``, by an elimination for each that is asked for.
 
-    Most bins meet the target without steering or spend what they may at the upper end: three solutions of these take
-    less than one eigendecomposition.
+    A search takes less time by these than by one eigendecomposition of each bin.
 
     Parameters
     ----------
-    g, R, cost, d
-        As of :meth:`MultiplierSweep.of`.
-    scale
+    g, d, scale
         As of :class:`MultiplierSweep`.
     line
         ``x(m) = (Q + m R)^-1 g*``, with the effort as the first of its powers.
     """
 
     g: Complex
-    R: Complex
-    cost: Cost
     d: Complex
     scale: Float
     line: Pencil
@@ -136,17 +131,16 @@ class Distortionless:
     def of(cls, g: Complex, R: Complex, cost: Cost, d: Complex) -> Distortionless:
         """See :meth:`MultiplierSweep.of`."""
         Q = on_diagonal(cost.T) if cost.ndim == 2 else packed(cost)
-        line = Pencil.of(Q, packed(R), g.T.conj(), Q)
-        return cls(g, R, cost, d, np.maximum(mean_over(R, cost), 1e-300), line)
+        return cls(g, d, np.maximum(mean_over(R, cost), 1e-300), Pencil.of(Q, packed(R), g.T.conj(), Q))
 
     @property
     def bins(self) -> int:
         """How many frequencies."""
         return len(self.d)
 
-    def at(self, rows: Rows) -> MultiplierSweep:
-        """The solutions of some frequencies, decomposed."""
-        return MultiplierSweep.of(self.g[rows], self.R[rows], self.cost[rows], self.d[rows])
+    def at(self, rows: Rows) -> Distortionless:
+        """The solutions of some frequencies."""
+        return Distortionless(self.g[rows], self.d[rows], self.scale[rows], self.line.at(rows))
 
     def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
         """Far-ear power and effort ``(frequency,)`` at ``mu (frequency,)``, both over ``|d|^2``."""
