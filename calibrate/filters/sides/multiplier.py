@@ -22,10 +22,6 @@ MU_RANGE = (1e-9, 1e9)
 TINY = 1e-300
 
 
-Condition = Callable[[Float, Float, Rows], Float]
-"""By how much far-ear power and effort of some frequencies are beyond what is wanted there."""
-
-
 class DesignLine(Protocol):
     """The designs of all bins along ``mu``: far-ear power falls and effort rises with it."""
 
@@ -86,27 +82,22 @@ def steer(line: DesignLine, target: Float, effort: Float, halvings: int = HALVIN
     """
 
     quiet = -np.log(target)
-    ends = [line.leak_and_effort(np.full(line.bins, mu)) for mu in MU_RANGE]
-    every = np.arange(line.bins)
-    conditions: list[Condition] = [
-        lambda leak, _, rows: quiet[rows] - _log(leak),
-        lambda leak, _, rows: quiet[rows] - 0.1 * OVER_DB * np.log(10.0) - _log(leak),
-        lambda _, spent, rows: _log(spent) - np.log(effort)[rows],
-    ]
-    bounds = [(over(*ends[0], every), over(*ends[1], every)) for over in conditions]
-    searched = np.flatnonzero(np.any([(low < 0.0) & (high >= 0.0) for low, high in bounds], axis=0))
-    some = line.at(searched)
+    wanted = np.stack([quiet, quiet - 0.1 * OVER_DB * np.log(10.0), np.log(effort)])  # the last for the effort
 
-    def by(over: Condition) -> Callable[[Rows], Callable[[Float], Float]]:
-        def of(rows: Rows) -> Callable[[Float], Float]:
-            few = some.at(np.searchsorted(searched, rows))
-            return lambda mu: over(*few.leak_and_effort(mu), rows)
+    def beyond(leak: Float, spent: Float, which: Rows, rows: Rows) -> Float:
+        level = _log(np.where(which < 2, leak, spent))
+        return np.where(which < 2, wanted[which, rows] - level, level - wanted[which, rows])
 
-        return of
+    def over(places: Rows) -> Callable[[Float], Float]:
+        which, rows = np.divmod(places, line.bins)
+        some = line.at(rows)
+        return lambda mu: beyond(*some.leak_and_effort(mu), which, rows)
 
-    for_target, most, for_effort = (
-        crossing(by(over), ends, MU_RANGE, halvings) for over, ends in zip(conditions, bounds, strict=True)
-    )
+    every = np.divmod(np.arange(wanted.size), line.bins)
+    ends = (line.leak_and_effort(np.full(line.bins, mu)) for mu in MU_RANGE)
+    under, above = (beyond(np.tile(leak, 3), np.tile(spent, 3), *every) for leak, spent in ends)
+    # All three are searched at once: a step of few bins takes as long as one of many.
+    for_target, most, for_effort = crossing(over, (under, above), MU_RANGE, halvings).reshape(wanted.shape)
     mu = np.minimum(for_target, for_effort)
     limit = np.where(for_target <= MU_RANGE[0], "shadow", np.where(for_target <= for_effort, "target", "effort"))
     limit = np.where(mu >= 0.99 * MU_RANGE[1], "spread", limit)
