@@ -193,9 +193,9 @@ def _draws(figure: Callable[[Float], Float], cells: BandLevels) -> Float:
     return found
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=1)
 def _normal(count: int) -> Float:
-    """Normal numbers ``(draw, count)``, the same each time; those of the last counts are kept."""
+    """Normal numbers ``(draw, count)``, the same each time; the last are kept, 4 MB at most for a verdict."""
     rng = np.random.default_rng(SEED)
     drawn = rng.standard_normal((DRAWS, count))
     drawn.setflags(write=False)
