@@ -16,13 +16,13 @@ from sweetspot.calibrate.plant import BeamFit, FarEar, Fitted, Matched, Predicti
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.calibrate.study import FrontPoint
 from sweetspot.measure.folder import session_file
-from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.measure.session import Session
 from sweetspot.processor import store
 from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.run_folder import changed_since
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.next_command import command
-from sweetspot.rigs.storage import file_sha256
+from sweetspot.rigs.storage import file_sha256, root_text
 
 VERIFIED, MEASURED, MEASURING = "verify.h5", ".verify.h5.measured", ".verify.h5.measuring"
 """A verification in a run folder: with its verdict; measured to its end; while it is measured."""
@@ -153,9 +153,6 @@ def changes(run: Path) -> tuple[str, ...]:
     """
     path, filters = run / store.NAME, store.read(run)
     found = list(changed_since(path, filters))
-    if (run / VERIFIED).is_file():
-        with Session.read(run / VERIFIED, VERIFICATION) as captured:
-            made_with = str(captured.attributes.get("filterset_sha256", ""))
-        if made_with != sha256(path):
-            found.append(f"{path} was changed after {VERIFIED} was measured through it (SHA-256 differs): verify again")
+    if (run / VERIFIED).is_file() and root_text(run / VERIFIED, "filterset_sha256") != sha256(path):
+        found.append(f"{path} was changed after {VERIFIED} was measured through it (SHA-256 differs): verify again")
     return tuple(found)
