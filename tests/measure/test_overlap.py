@@ -123,15 +123,15 @@ def test_a_kill_after_the_rejected_capture_is_made_up_for(
     calls = 0
 
     def stop(then: Callable[..., None]) -> Callable[..., None]:
-        def once(session: Session, *of: object) -> None:
+        def once(session: Session, *of: object, **how: bool) -> None:
             nonlocal calls
-            how = of[-1]
-            here = isinstance(how, Overlap) and bool(how.sequential)
-            here |= isinstance(how, Shot) and how.capture.position == LIVE and how.capture.source is not ALL
+            last = of[-1]
+            here = isinstance(last, Overlap) and bool(last.sequential)
+            here |= isinstance(last, Shot) and last.capture.position == LIVE and last.capture.source is not ALL
             calls += here
             if here and calls == stored:
                 raise KeyboardInterrupt
-            then(session, *of)
+            then(session, *of, **how)
 
         return once
 

@@ -40,7 +40,7 @@ def descended(operator: Complex, wanted: Float, start: Float, steps: int, enough
         loop(product)(rows, spectrum.view(np.float64), there.view(np.float64), scratch)
         return np.asarray(fft.irfft(there, size, axis=-1))
 
-    q, p = np.array(start), np.zeros((programs, drivers, size))
+    q, p = np.array(start, order="C"), np.zeros((programs, drivers, size))
     direction = p[..., :taps]
     direction[:] = start
     r = wanted - applied(p)[..., :taps]
