@@ -36,7 +36,7 @@ class Later(Generic[Value]):
         Thread(target=self._send, args=(value,), daemon=True).start()
 
     def _send(self, value: Value) -> None:
-        with suppress(BrokenPipeError), self._here:
+        with suppress(OSError), self._here:  # nobody reads: a broken pipe, which Windows calls otherwise
             pickle.dump(value, self._here, protocol=pickle.HIGHEST_PROTOCOL)
 
     def __call__(self) -> Value:
