@@ -35,6 +35,7 @@ from sweetspot.measure.splice import Disturbed, SplicedCapture, SpliceNote, of_d
 from sweetspot.rigs.errors import Held, TooLoud
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Operator, Recording, Rig
+from sweetspot.rigs.rig_file import Description, Mic
 from sweetspot.rigs.units import Float, db
 
 ATTEMPTS, SPLICED_ATTEMPTS = 4, 8
@@ -114,7 +115,7 @@ def measure(
         for capture in session.underived(plan):
             session.derive(plan, capture, _mean_of_landed(session, listener, capture))
         left = session.missing(plan)
-        rig.expect([c.pose for c in (*left, plan.closing) if c is not None])
+        rig.expect([c.pose for c in (*left, plan.closing) if c is not None], inputs_read(rig.description, plan.mics))
         with _short_turns() if hand.meanwhile else nullcontext():
             hand.take(listener, left)
             _close(hand, listener)
@@ -123,7 +124,13 @@ def measure(
         raise
     finally:
         hand.close()
+        rig.expect(())
     return session.rejected(plan.name)
+
+
+def inputs_read(rig: Description, mics: Sequence[Mic]) -> list[int]:
+    """Rows of a recording that :func:`measure` reads for a set of ``mics``: theirs, fixed ones, and the loopback."""
+    return sorted({m.channel - 1 for m in (*mics, *rig.monitor_mics)} | {rig.interface.loopback.in_ - 1})
 
 
 @contextmanager

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.layout import Pose
-from sweetspot.rigs.protocol import Interface, Rig, Stage, unprepared
+from sweetspot.rigs.protocol import Expect, Interface, Rig, Stage, unprepared
 from sweetspot.rigs.rig_file import Description, Fault
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def open_rig(
     stage: Stage
     world: World | None = None
     befalling: Callable[[], list[Fault]] = list
-    expect: Callable[[Sequence[Pose]], None] = unprepared
+    expect: Expect = unprepared
     match description.interface.driver:
         case "lab":
             from sweetspot.rigs.lab import LabInterface, World  # slow to import

@@ -134,7 +134,19 @@ class Stage(Protocol):
         ...
 
 
-def unprepared(_poses: Sequence[Pose]) -> None:
+class Expect(Protocol):
+    """Takes the poses to come, in their order: what takes time at each of them may be prepared."""
+
+    def __call__(self, poses: Sequence[Pose], inputs: Sequence[int] | None = None) -> None:
+        """Expect ``poses``.
+
+        Of ``inputs``, rows of a recording's ``x``, the recordings until the next call are read; the others may be
+        silent. None for all.
+        """
+        ...
+
+
+def unprepared(poses: Sequence[Pose], inputs: Sequence[int] | None = None) -> None:
     """What hardware does about poses to come: nothing."""
 
 
@@ -145,7 +157,7 @@ class Rig:
     Parameters
     ----------
     expect
-        Takes the poses to come, in their order: what takes time at each of them may be prepared.
+        Takes the poses to come, and which inputs are read there.
     meanwhile
         Whether a capture may be stored while the next one plays. A device's callback waits for the interpreter, so that
         it could lose samples; nor would it gain, as a device rests for longer between two captures.
@@ -154,7 +166,7 @@ class Rig:
     description: Description
     interface: Interface
     stage: Stage
-    expect: Callable[[Sequence[Pose]], None] = unprepared
+    expect: Expect = unprepared
     meanwhile: bool = False
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ of crosstalk lives on: the driver's directivity between the two ears and the hea
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache, partial
 from itertools import pairwise
 from typing import cast
@@ -180,21 +181,21 @@ class World:
         h[..., : self.free_taps] += np.fft.irfft(direct * soft, self.free_taps, axis=-1)
         return np.asarray(np.fft.rfft(h, axis=-1))
 
-    def paths(self, pose: Pose, *, pair: bool = True) -> NDArray[np.float32]:
+    def paths(self, pose: Pose, *, pair: bool = True, inputs: Collection[int] | None = None) -> NDArray[np.float32]:
         """Electrical impulse responses ``(input, output, tap)`` from every output to every input of the interface.
 
         Full scale to full scale, the loopback cable included, the latency of the interface not included. Without
-        ``pair`` those of the reference pair, which take their time, stay empty.
+        ``pair`` those of the reference pair, which take their time, stay empty; so do those to microphones that are
+        not at any of the ``inputs``, where these are given.
         """
         rig = self.description
         out = np.zeros((rig.inputs, rig.outputs, self.taps), dtype=np.float32)
         out[rig.interface.loopback.in_ - 1, rig.interface.loopback.out - 1, 0] = 1.0
-        ears = self.at_ears(pose) if rig.ears else np.zeros((2, *self.electrical.shape), dtype=complex)
-        free = self.at_microphone(pose.turn, pose.elevation)
         outputs = [d.channel - 1 for d in rig.driver]
         for mic in rig.mic:
-            heard = ears[EARS.index(mic.name)] if mic.name in EARS else free
-            heard = heard if mic.use is None else self.at_fixed(mic, pose.turn)
+            if inputs is not None and mic.channel - 1 not in inputs:
+                continue
+            heard = self._at(mic, pose)
             gain = mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
             if (
                 rig.lab.calibrator is None or rig.lab.calibrator.mic != mic.name
@@ -208,15 +209,30 @@ class World:
                 out[mic.channel - 1, sides] = gain * both[EARS.index(mic.name)]
         return out
 
-    def noise(self, rng: np.random.Generator, samples: int) -> NDArray[np.float32]:
-        """Noise of the inputs without playback: ``(input, samples)``, full scale = 1."""
+    def _at(self, mic: Mic, pose: Pose) -> Complex:
+        """Acoustic responses ``(driver, frequency)`` at a microphone or ear, Pa per full scale."""
+        if mic.use is not None:
+            return self.at_fixed(mic, pose.turn)
+        if mic.name not in EARS:
+            return self.at_microphone(pose.turn, pose.elevation)
+        if not self.description.ears:
+            return np.zeros_like(self.electrical)
+        return np.asarray(self._ears(pose)[EARS.index(mic.name)] * self.electrical)
+
+    def noise(
+        self, rng: np.random.Generator, samples: int, inputs: Collection[int] | None = None
+    ) -> NDArray[np.float32]:
+        """Noise of the inputs without playback: ``(input, samples)``, full scale = 1; up to the last of ``inputs``."""
         rig = self.description
         rms = np.full(rig.inputs, float(from_db(rig.lab.converter_noise_dbfs)))
         for mic in rig.mic:
             gain = mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
             rms[mic.channel - 1] = np.hypot(rms[mic.channel - 1], gain * pressure(rig.lab.mic_noise_db_spl))
-        white = rng.standard_normal((rig.inputs, samples), dtype=np.float32)
-        return np.asarray(white * rms[:, None].astype(np.float32))
+        count = rig.inputs if inputs is None else max(inputs) + 1
+        white = np.zeros((rig.inputs, samples), dtype=np.float32)
+        rng.standard_normal(dtype=np.float32, out=white[:count])
+        white *= rms[:, None].astype(np.float32)
+        return white
 
     def head_place(self, pose: Pose) -> tuple[tuple[float, float], float]:
         """Place (x and y from the device's middle, m) and direction faced (rad) of the head."""

@@ -16,7 +16,7 @@ from scipy.special import eval_legendre, lpmv, sph_harm_y, spherical_jn, spheric
 
 from sweetspot.rigs.acoustics.head import SphereHead
 from sweetspot.rigs.acoustics.sphere import field, order
-from sweetspot.rigs.lab.ahead import DEPTH, PathsAhead
+from sweetspot.rigs.lab.ahead import DEPTH, PathsAhead, Stand
 from sweetspot.rigs.lab.interface import LabInterface
 from sweetspot.rigs.lab.world import World, made_body
 from sweetspot.rigs.layout import Pose
@@ -197,19 +197,19 @@ def test_a_lab_is_released_at_once(crooked: Description) -> None:
 
 def test_sound_of_poses_to_come_is_computed_ahead_one_at_a_time() -> None:
     """In the order in which they come; one that nobody expects is computed when it is asked for, and none twice."""
-    poses = [Pose(turn=0.1 * k) for k in range(DEPTH + 4)]
-    begun, threads, may = list[Pose](), set[str](), Semaphore(0)
+    poses = [(Pose(turn=0.1 * k), None) for k in range(DEPTH + 4)]
+    begun, threads, may = list[Stand](), set[str](), Semaphore(0)
 
-    def paths(pose: Pose) -> NDArray[np.float32]:
-        begun.append(pose)
+    def paths(stand: Stand) -> NDArray[np.float32]:
+        begun.append(stand)
         threads.add(current_thread().name)
         assert may.acquire(timeout=20.0)
-        return np.full((1, 1, 2), pose.turn, dtype=np.float32)
+        return np.full((1, 1, 2), stand[0].turn, dtype=np.float32)
 
     ahead = PathsAhead(paths)
     ahead.expect([poses[0], poses[0], *poses[1:]])
     may.release(DEPTH + 1)
-    assert ahead.at(poses[0])[0, 0, 0] == np.float32(poses[0].turn)
+    assert ahead.at(poses[0])[0, 0, 0] == np.float32(poses[0][0].turn)
     deadline = monotonic() + 20.0
     while len(begun) < DEPTH + 1 and monotonic() < deadline:
         sleep(0.001)
@@ -217,10 +217,10 @@ def test_sound_of_poses_to_come_is_computed_ahead_one_at_a_time() -> None:
     assert begun == poses[: DEPTH + 1], "the next one is begun once these are asked for"
     may.release(99)
     far = DEPTH + 1
-    assert ahead.at(poses[far])[0, 0, 0] == np.float32(poses[far].turn), "what was passed by is left out"
-    aside = Pose(x=0.3)
+    assert ahead.at(poses[far])[0, 0, 0] == np.float32(poses[far][0].turn), "what was passed by is left out"
+    aside = Pose(x=0.3), None
     assert ahead.at(aside).shape == (1, 1, 2)
-    assert [ahead.at(p)[0, 0, 1] for p in poses[far + 1 :]] == [np.float32(p.turn) for p in poses[far + 1 :]]
+    assert [ahead.at(p)[0, 0, 1] for p in poses[far + 1 :]] == [np.float32(p[0].turn) for p in poses[far + 1 :]]
     assert sorted(begun, key=begun.index) == begun
     assert len(set(begun)) == len(begun)
     assert len(threads) == 1
@@ -228,10 +228,10 @@ def test_sound_of_poses_to_come_is_computed_ahead_one_at_a_time() -> None:
     count = len(begun)
     ahead.expect(poses[1:3])
     ahead.expect([*poses[2:4], poses[1]])
-    assert ahead.at(poses[2])[0, 0, 0] == np.float32(poses[2].turn)
+    assert ahead.at(poses[2])[0, 0, 0] == np.float32(poses[2][0].turn)
     assert begun[count:].count(poses[2]) == 1, "what has begun stays where it is expected again"
     ahead.close()
-    assert ahead.at(poses[1])[0, 0, 0] == np.float32(poses[1].turn), "an interface that was closed may go on"
+    assert ahead.at(poses[1])[0, 0, 0] == np.float32(poses[1][0].turn), "an interface that was closed may go on"
     ahead.close()
 
 
@@ -248,6 +248,33 @@ def test_what_is_computed_ahead_is_recorded_as_without(crooked: Description, lab
             heard.append(rig.interface.capture(y).x)
         assert np.array_equal(*heard)
     ahead.close()
+
+
+@pytest.mark.parametrize("leaks", [False, True])
+def test_inputs_that_nobody_reads_stay_silent_and_change_no_other(
+    crooked: Description, lab_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch, leaks: bool
+) -> None:
+    """Unless channels leak into each other; the next poses to come may be read at every input again."""
+    leak = {"crosstalk": crooked.lab.crosstalk.model_copy(update={"inputs_db": -60.0 if leaks else None})}
+    crooked = crooked.model_copy(update={"lab": crooked.lab.model_copy(update=leak)})
+    at_ears = list[Pose]()
+    ears = World._ears_at
+    monkeypatch.setattr(World, "_ears_at", lambda world, pose: (at_ears.append(pose), ears(world, pose))[1])
+    whole, part = lab_rig(crooked, "T-9").interface, lab_rig(crooked, "T-9").interface
+    assert isinstance(part, LabInterface)
+    y, (mic,) = sound(crooked), crooked.polar_mics
+    read = [mic.channel - 1, crooked.interface.loopback.in_ - 1]
+    all_read = whole.capture(y).x
+    assert len(at_ears) == 1
+    part.expect([Pose(), Pose(turn=0.3)], read)
+    some = part.capture(y).x
+    assert np.array_equal(some[read], all_read[read])
+    assert len(at_ears) == (1 if not leaks else len(at_ears)), "sound at the ears takes time"
+    silent = [m.channel - 1 for m in crooked.ear_mics]
+    assert np.array_equal(some[silent], all_read[silent]) == leaks
+    part.expect(())
+    assert np.array_equal(part.capture(y).x[silent] != 0.0, whole.capture(y).x[silent] != 0.0)
+    part.close()
 
 
 def sound(rig: Description) -> NDArray[np.float32]:
