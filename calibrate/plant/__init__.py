@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.plant import errors as errors
     from sweetspot.calibrate.plant import gate as gate
     from sweetspot.calibrate.plant import metrics as metrics
+    from sweetspot.calibrate.plant import positions as positions
     from sweetspot.calibrate.plant import prediction as prediction
     from sweetspot.calibrate.plant import uncertainty as uncertainty
     from sweetspot.calibrate.plant.errors import NEPER_DB as NEPER_DB
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.plant.metrics import CONTRAST_BAND as CONTRAST_BAND
     from sweetspot.calibrate.plant.metrics import NULLS as NULLS
     from sweetspot.calibrate.plant.metrics import OCTAVES as OCTAVES
+    from sweetspot.calibrate.plant.positions import nearest_ahead as nearest_ahead
     from sweetspot.calibrate.plant.prediction import Prediction as Prediction
     from sweetspot.calibrate.plant.prediction import RoomPrediction as RoomPrediction
+    from sweetspot.calibrate.plant.prediction import bare as bare
     from sweetspot.calibrate.plant.prediction import expected as expected
     from sweetspot.calibrate.plant.prediction import share_of as share_of
     from sweetspot.calibrate.plant.prediction import spectra as spectra

@@ -129,6 +129,20 @@ class Prediction:
         return self.whole.polar_gate.lowest if self.whole else 0.0
 
 
+def bare(filters: FilterSet, f: Float, far: Complex) -> Complex:
+    """Responses ``(side, driver, frequency)`` of the cancellation alone, without the virtual stereo's far ear.
+
+    Parameters
+    ----------
+    far
+        The far ear over the near one ``(frequency,)``: the filters are ``w_L + v w_R`` and ``w_R + v w_L``.
+    """
+    left, right = filters.response(f)[:2]
+    whole = 1.0 - far**2
+    whole = np.where(np.abs(whole) < 1e-6, np.inf, whole)
+    return np.asarray(np.stack([left - far * right, right - far * left]) / whole)
+
+
 def spectra(ir: ImpulseResponse) -> tuple[Complex, Float]:
     """Whole measured responses ``(position, mic, driver, frequency)``, not gated, and their frequencies, Hz."""
     return transform(ir.h, grid(ir.fs), ir.zero), frequencies(ir.fs)

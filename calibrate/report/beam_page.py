@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sweetspot.calibrate.plant import CONTRAST_BAND, BeamFit, gate, metrics
-from sweetspot.calibrate.report import device_pictures, evidence, templates
+from sweetspot.calibrate.report import device_pictures, evidence, standing, templates
 from sweetspot.calibrate.report.evidence import FINE, Rejected
 from sweetspot.calibrate.report.pictures import Picture, picture, save, styled
 from sweetspot.calibrate.run import sha256
@@ -127,7 +126,7 @@ def _gathered(run: Path, beam: BeamFit) -> BeamEvidence:
 
 def _text(e: BeamEvidence, run: str, pictures: dict[str, list[Picture]]) -> str:
     degrees = np.sort(e.polar.positions["azimuth_deg"])
-    return templates.page({}, "beam_page.html.j2").render(
+    return templates.page("beam_page.html.j2").render(
         e=e,
         run=run,
         pictures=pictures,
@@ -135,7 +134,7 @@ def _text(e: BeamEvidence, run: str, pictures: dict[str, list[Picture]]) -> str:
         lines=e.beam.text.split("\n"),
         bands=_bands(e.beam),
         directions=f"{len(degrees)} directions, {degrees[0]:g} to {degrees[-1]:g}°",
-        versions={n: version(n) for n in ("sweetspot", "numpy", "scipy", "matplotlib")},
+        versions={n: standing.version(n) for n in ("sweetspot", "numpy", "scipy", "matplotlib")},
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.calibrate import run as runs
 from sweetspot.calibrate.auditory import Assessment, ZoneMap, best_pair, matrix_taps
 from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.plant import (
@@ -21,14 +22,14 @@ from sweetspot.calibrate.plant import (
     corrected,
     expected,
     metrics,
+    positions,
     spectra,
     uncertainty,
 )
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.run import fitted_of, kept_front, kept_image, measured_sets, sha256, verdict_of
-from sweetspot.calibrate.run import image as image_of
 from sweetspot.calibrate.run import zone as zone_of
-from sweetspot.calibrate.study import FrontPoint, held_out
+from sweetspot.calibrate.study import FrontPoint
 from sweetspot.calibrate.verify import Verification, comparison
 from sweetspot.calibrate.verify.diagnose import Cause
 from sweetspot.measure.delays import phase_delay_s
@@ -126,7 +127,7 @@ def of_session(run: Path) -> Evidence:
     with Session.read(session_file(run)) as session:
         rig, attributes = session.rig(), session.attributes
         measured, polar = measured_sets(session)
-        measured = replace(measured, ir=held_out.scoring(measured.ir))
+        measured = replace(measured, ir=positions.scoring(measured.ir))
         rejected = _rejected(session, "")
     return Evidence(
         fitted,
@@ -160,7 +161,7 @@ def with_verdict(run: Path, e: Evidence) -> Evidence:
         unheard=unheard,
         verification=verification,
         rejected=e.rejected + more,
-        image=verdict.image if verdict else kept_image(run) or image_of(run, fitted),
+        image=verdict.image if verdict else kept_image(run) or runs.image(run, fitted),
     )
 
 

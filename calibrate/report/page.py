@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -18,13 +18,15 @@ from sweetspot.calibrate.report import device_pictures, evidence, image_pictures
 from sweetspot.calibrate.report.device_pictures import by_name, reach, tens, traced
 from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture
-from sweetspot.calibrate.study import DesignRow
 from sweetspot.calibrate.verify import figures as judged
 from sweetspot.measure.share import forked
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import Float
+
+if TYPE_CHECKING:
+    from sweetspot.calibrate.study import DesignRow
 
 SIDES = (("Left program at the left ear", 0, 0), ("Right program at the right ear", 1, 1),
          ("Phantom centre at the left ear", 0, 2), ("Phantom centre at the right ear", 1, 2))  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,11 +12,13 @@ from matplotlib.path import Path
 
 from sweetspot.calibrate.plant import OCTAVES, interval
 from sweetspot.calibrate.report.evidence import CellSpread
-from sweetspot.calibrate.study import DesignRow
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share import DRIVERS, GRID, PAPER, PICTURED_DB, SOFT, Values, cells, frequencies, key
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float
+
+if TYPE_CHECKING:
+    from sweetspot.calibrate.study import DesignRow
 
 BEFORE, PREDICTED, HEARD, TARGET = "#7d8590", "#0b6cb5", "#d1570a", "#0a8066"
 """Colours of before, predicted, measured and target; a page maps them to variables."""

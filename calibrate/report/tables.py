@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.plant import CONTRAST_BAND, NULLS, ahead, errors, metrics
-from sweetspot.calibrate.report import evidence
+from sweetspot.calibrate.report import evidence, standing
 from sweetspot.calibrate.report.evidence import Evidence
 from sweetspot.calibrate.study import overview
 from sweetspot.calibrate.verify import KINDS
@@ -110,8 +109,8 @@ def _compared(predicted: dict[str, float], e: Evidence) -> dict[str, Any]:
 
 def versions(e: Evidence) -> dict[str, str]:
     measured = str(e.session["sweetspot_version"])
-    libraries = {n: version(n) for n in ("numpy", "scipy", "h5py", "matplotlib")}
-    return {"sweetspot": version("sweetspot"), "measured with sweetspot": measured, **libraries,
+    libraries = {n: standing.version(n) for n in ("numpy", "scipy", "h5py", "matplotlib")}
+    return {"sweetspot": standing.version("sweetspot"), "measured with sweetspot": measured, **libraries,
             "Python": platform.python_version()}  # fmt: skip
 
 

@@ -1,48 +1,44 @@
-"""The page's templates, compiled by any process: it takes as long as half of the pictures."""
+"""The page's templates; their compiled form is kept on disk, as compiling takes as long as four pictures."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+import jinja2
 from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined, Template
 from jinja2.bccache import Bucket
 
-NAMES = ("page.html.j2", "figures.html.j2", "page.css", "page_script.html.j2")
-"""The page, and what it includes."""
+from sweetspot.rigs.storage import Kept
 
 
 class Compiled(BytecodeCache):
-    """Templates in the form that can be sent to another process, by Jinja's key."""
-
-    def __init__(self, kept: dict[str, bytes]) -> None:
-        self.kept = kept
+    """Compiled templates, kept for as long as their text and the versions of Jinja and Python stay."""
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """Take a template that is there."""
-        if bucket.key in self.kept:
-            bucket.bytecode_from_string(self.kept[bucket.key])
+        """Take a template that was kept."""
+        if (data := _keeper(bucket).read()) is not None:
+            bucket.bytecode_from_string(data)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep a template that was compiled."""
-        self.kept[bucket.key] = bucket.bytecode_to_string()
+        """Keep a template that was compiled, in place of its earlier text."""
+        keeper = _keeper(bucket)
+        keeper.write(bucket.bytecode_to_string())
+        keeper.drop_others(f"template-{bucket.key}-*.bin")
 
 
-def compiled() -> dict[str, bytes]:
-    """Compile all of :data:`NAMES`, for :func:`page` in another process."""
-    kept = Compiled({})
-    for name in NAMES:
-        _environment(kept).get_template(name)
-    return kept.kept
-
-
-def page(kept: dict[str, bytes], name: str = NAMES[0]) -> Template:
-    """A page's template; what is not :func:`compiled` is compiled now."""
-    return _environment(Compiled(kept)).get_template(name)
-
-
-def _environment(kept: Compiled) -> Environment:
-    return Environment(
+def page(name: str = "page.html.j2") -> Template:
+    """A page's template."""
+    environment = Environment(
         loader=PackageLoader("sweetspot.calibrate.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
-        bytecode_cache=kept,
+        bytecode_cache=Compiled(),
     )
+    return environment.get_template(name)
+
+
+def _keeper(bucket: Bucket) -> Kept:
+    what = f"{bucket.key} {bucket.checksum} {jinja2.__version__} {sys.version}"
+    return Kept(what, (Path(__file__),), f"template-{bucket.key}-{{}}.bin")

@@ -89,9 +89,9 @@ def write_noting_changes(
             changed = changes(run)
             drawn = page.draw(gathered, begun, with_figures=pictures is not None)
         step("pictures")
-        ((template, clips, program),) = beside()
+        ((clips, program),) = beside()
         made_from = standing.sources(run, music, program)
-        content = templates.page(template).render(
+        content = templates.page().render(
             pictures=page.grouped(drawn),
             clips=clips,
             hashes={name: made_from["files"][name] for name in LISTED if name in made_from["files"]},
@@ -119,8 +119,8 @@ def _rarely_collected() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _beside(run: Path, music: Path | None) -> tuple[dict[str, bytes], tuple[Clip, ...], str]:
-    """What needs nothing of the evidence: compiled template, sounds, and the program that the page is made by."""
-    from sweetspot.calibrate.report import sounds, templates  # while the other core reads
+def _beside(run: Path, music: Path | None) -> tuple[tuple[Clip, ...], str]:
+    """What needs nothing of the evidence: sounds, and the program that the page is made by."""
+    from sweetspot.calibrate.report import sounds  # while the other core reads
 
-    return templates.compiled(), sounds.clips(run, music), standing.program()
+    return sounds.clips(run, music), standing.program()

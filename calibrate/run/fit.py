@@ -11,8 +11,8 @@ from sweetspot.calibrate.auditory import Arms, Assessment, Extent, UnitLevels, Z
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.bank import FittedBank, fit_bank
 from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
-from sweetspot.calibrate.filters import FIT_HZ, fit, fit_beam, nearest_ahead
-from sweetspot.calibrate.plant import BeamFit, Fitted, Matched, ahead
+from sweetspot.calibrate.filters import FIT_HZ, fit, fit_beam
+from sweetspot.calibrate.plant import BeamFit, Fitted, Matched, ahead, nearest_ahead
 from sweetspot.calibrate.run.kept import kept_bank, sha256, to_keep
 from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
 from sweetspot.calibrate.run.studies import described, uncertainty
@@ -47,7 +47,7 @@ def calibrate(
     Parameters
     ----------
     left_out
-        Where no position is used for scoring, leave one out of the design (:func:`held_out.scoring`).
+        Where no position is used for scoring, leave one out of the design (:func:`positions.scoring`).
     with_zone
         Map the listening zone too, and keep it with the filters.
     with_front

@@ -8,12 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.filters import nearest_ahead
-from sweetspot.calibrate.plant import MeasuredSet, MeasurementError, ahead
+from sweetspot.calibrate.plant import MeasuredSet, MeasurementError, ahead, nearest_ahead, positions
 from sweetspot.calibrate.plant import errors as loading
-from sweetspot.calibrate.study import (
-    held_out,
-)
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.plan import SetName
@@ -61,7 +57,7 @@ def _read(session: Session, name: SetName) -> MeasuredSet:
 
 def scoring(ears: MeasuredSet) -> MeasuredSet:
     """The set with a position held out for scoring, if the rig has none."""
-    return replace(ears, ir=held_out.scoring(ears.ir))
+    return replace(ears, ir=positions.scoring(ears.ir))
 
 
 def nominal(ears: ImpulseResponse) -> NDArray[np.float32]:

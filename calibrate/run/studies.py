@@ -7,8 +7,7 @@ from pathlib import Path
 
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.filters import nearest_ahead
-from sweetspot.calibrate.plant import Fitted
+from sweetspot.calibrate.plant import Fitted, nearest_ahead, positions
 from sweetspot.calibrate.run.sets import measured_sets, scoring
 from sweetspot.calibrate.study import (
     DesignRow,
@@ -37,7 +36,7 @@ def compared(run: Path, design: Design, *, left_out: bool) -> tuple[DesignRow, .
 def left_out_position(run: Path) -> str:
     """A sentence on the position held out for scoring; empty if the rig has scoring positions."""
     with Session.read(session_file(run)) as session:
-        return held_out.spared(session.responses("ears"))
+        return positions.spared(session.responses("ears"))
 
 
 def explained(run: Path, fitted: Fitted) -> tuple[ExplainedBand, ...]:

@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.auditory import Assessment
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import Design, Limits, level_at, parse, towards_width
-from sweetspot.calibrate.filters import fit
 from sweetspot.calibrate.plant import Fitted, MeasuredSet, share_of
 from sweetspot.calibrate.run.kept import MEASURED, VERIFIED, sha256, zone
 from sweetspot.calibrate.run.listening import ListenerAhead
 from sweetspot.calibrate.run.sets import measured_sets, scoring
-from sweetspot.calibrate.run.verification import engine_of
 from sweetspot.calibrate.verify import (
     Metric,
     ReadVerification,
@@ -119,6 +117,8 @@ def verdict_of(
         What was computed while the verification was measured.
     """
     path = path or run / VERIFIED
+    with Session.read(session_file(run)) as session:  # first: its sets may be those that were read last
+        measured, rig = measured_sets(session), session.rig()
     with Session.read(path, VERIFICATION) as captured:
         sets = measured_sets(captured)
         of_filters = str(captured.attributes["filterset_sha256"])
@@ -126,8 +126,6 @@ def verdict_of(
         known = captured.annotation("image") if kept else None
     if of_filters != sha256(run / store.NAME):
         raise BadInput(f"{path}: was measured through another filter set than {run / store.NAME}; verify again")
-    with Session.read(session_file(run)) as session:
-        measured, rig = measured_sets(session), session.rig()
     found = deployed.understood(used, sets, measured, (fitted.prediction, fitted.filters))
     design = parse(store.read_design(run), str(run / store.NAME))
     share, scored = share_of(found.filters), measured[0].used_for("score")
@@ -175,6 +173,8 @@ def reachable(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: D
     spent, enough = (level_at(d.effort_db, THIRD_OCTAVES) for d in (towards_width(design), usual))
     if design.crosstalk.cost != usual.cost or np.all(spent >= enough):
         return {}
+    from sweetspot.calibrate.filters import fit  # a report loads no fit: 20 ms
+
     freed = design.model_copy(update={"crosstalk": design.crosstalk.model_copy(update={"effort_db": usual.effort_db})})
     fitted = fit(scoring(ears), polar, rig, freed, serial="", source="")
     return figures.reached(fitted.prediction)
@@ -217,6 +217,8 @@ def _causes(
 
 def _clipped(rig: Description, filters: FilterSet, used: dict[str, Any]) -> Callable[[float, Float], NDArray[Any]]:
     """The sweeps of a verification with clipping, see :func:`clipping.filters_of`."""
+    from sweetspot.calibrate.run.verification import engine_of  # with all that measures: 25 ms of a report
+
     program = rig.interface.program if used.get("name", deployed.OWN) != deployed.OWN else None
     lowered_db = float(used.get("lowered_db", 0.0))
     filters = replace(filters, taps=filters.taps * float(from_db(-lowered_db)))

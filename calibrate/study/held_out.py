@@ -3,15 +3,13 @@ positions."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from sweetspot.calibrate.auditory import matrix_taps
 from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.filters import nearest_ahead, room, virtualize
+from sweetspot.calibrate.filters import room, virtualize
 from sweetspot.calibrate.filters.sides import Around, costs, sharing
-from sweetspot.calibrate.plant import gate, gated
+from sweetspot.calibrate.plant import gate, gated, nearest_ahead
 from sweetspot.calibrate.study import compare
 from sweetspot.calibrate.study.compare import DesignRow, TestPlaces
 from sweetspot.measure.impulse import ImpulseResponse
@@ -66,35 +64,6 @@ def cross_validated(
         rest = np.array([i for i in range(count) if i not in out])
         found.append(split(ears.at(rest), ears.at(out), rig, design, polar))
     return tuple(compare.averaged(same) for same in zip(*found, strict=True))
-
-
-def scoring(ears: ImpulseResponse) -> ImpulseResponse:
-    """A set with a scoring position: unchanged if there is one, else with one taken from the design.
-
-    The one that the others stand for best, so that the design loses least: nearest to the mean place of all, in
-    centimetres and degrees, the nominal one left alone. One alone cannot be spared.
-    """
-    p = ears.positions
-    if (p["use"] == b"score").any() or len(p) < 3:
-        return ears
-    spread = np.stack([100.0 * p["x"], 100.0 * p["y"], p["yaw_deg"]], axis=1)
-    away = np.linalg.norm(spread - spread.mean(axis=0), axis=1)
-    away[nearest_ahead(ears)] = np.inf
-    positions = p.copy()
-    positions["use"][int(np.argmin(away))] = b"score"
-    return replace(ears, positions=positions)
-
-
-def spared(ears: ImpulseResponse) -> str:
-    """Text on the position that :func:`scoring` takes from the design; else empty."""
-    taken = np.flatnonzero(scoring(ears).positions["use"] != ears.positions["use"])
-    if not len(taken):
-        return ""
-    p = ears.positions[taken[0]]
-    return (
-        f"No scoring position: position {taken[0] + 1} (x {p['x']:+.3f} m, y {p['y']:+.3f} m, yaw "
-        f"{p['yaw_deg']:+g} degrees) was held out of the design and is scored"
-    )
 
 
 def split(

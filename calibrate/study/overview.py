@@ -8,8 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.filters import bare, nearest_ahead
-from sweetspot.calibrate.plant import NULLS, OCTAVES, Fitted, ahead, corrected, expected, metrics, spectra
+from sweetspot.calibrate.plant import (
+    NULLS,
+    OCTAVES,
+    Fitted,
+    ahead,
+    bare,
+    corrected,
+    expected,
+    metrics,
+    nearest_ahead,
+    spectra,
+)
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.layout import wrapped

@@ -33,8 +33,8 @@ from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign
 from sweetspot.calibrate.filters import fitness
 from sweetspot.calibrate.filters.sides import pair as sides
 from sweetspot.calibrate.filters.sides.effort import driver_cost
-from sweetspot.calibrate.filters.unit_filters import nearest_ahead
 from sweetspot.calibrate.plant import gate, metrics
+from sweetspot.calibrate.plant.positions import nearest_ahead
 from sweetspot.calibrate.plant.prediction import spectra
 from sweetspot.calibrate.plant.responses import Plant, gated
 from sweetspot.calibrate.study import compare

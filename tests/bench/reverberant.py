@@ -21,9 +21,9 @@ from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign
 from sweetspot.calibrate.filters import leastsquares
 from sweetspot.calibrate.filters.fir import held_outside
 from sweetspot.calibrate.filters.sides import effort, pair
-from sweetspot.calibrate.filters.unit_filters import nearest_ahead
 from sweetspot.calibrate.plant import metrics
 from sweetspot.calibrate.plant.gate import Gate
+from sweetspot.calibrate.plant.positions import nearest_ahead
 from sweetspot.calibrate.plant.responses import Plant, gated
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.rigs.lab.sound.room import taper

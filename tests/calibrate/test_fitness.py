@@ -11,7 +11,7 @@ import pytest
 
 from sweetspot.calibrate.design import Design, FilterDesign
 from sweetspot.calibrate.filters import fitness
-from sweetspot.calibrate.plant import Fitted
+from sweetspot.calibrate.plant import Fitted, positions
 from sweetspot.calibrate.plant.prediction import Prediction
 from sweetspot.calibrate.study import explain, held_out
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
@@ -85,19 +85,19 @@ def test_positions_are_left_out_in_turn(ears: ImpulseResponse, rig: Description)
 
 def test_a_position_is_spared_for_scoring_where_the_rig_has_none(ears: ImpulseResponse, rig: Description) -> None:
     """Five design positions: the one nearest to their mean but the nominal is taken, by hand the fourth."""
-    positions = ears.positions.copy()
-    positions["use"] = b"design"
-    bare = dataclasses.replace(ears, positions=positions)
-    x = np.stack([100 * positions["x"], 100 * positions["y"], positions["yaw_deg"]], axis=1)
+    table = ears.positions.copy()
+    table["use"] = b"design"
+    bare = dataclasses.replace(ears, positions=table)
+    x = np.stack([100 * table["x"], 100 * table["y"], table["yaw_deg"]], axis=1)
     away = [float(np.sqrt(np.sum((row - x.mean(axis=0)) ** 2))) for row in x]
     assert np.argsort(away)[:2].tolist() == [0, 3]  # the first is the nominal one
-    found = held_out.scoring(bare)
+    found = positions.scoring(bare)
     assert found.positions["use"].tolist() == [b"design"] * 3 + [b"score", b"design"]
-    assert "position 4 (x +1.410 m, y +0.020 m, yaw -3 degrees) was held out" in held_out.spared(bare)
+    assert "position 4 (x +1.410 m, y +0.020 m, yaw -3 degrees) was held out" in positions.spared(bare)
     fitness.check(found, rig)
-    assert held_out.scoring(ears) is ears
-    assert held_out.spared(ears) == ""
-    assert held_out.scoring(bare.at(np.array([0, 1]))).positions["use"].tolist() == [b"design"] * 2
+    assert positions.scoring(ears) is ears
+    assert positions.spared(ears) == ""
+    assert positions.scoring(bare.at(np.array([0, 1]))).positions["use"].tolist() == [b"design"] * 2
 
 
 def test_explanation_names_the_limit_and_the_shortfall(rig: Description) -> None:

@@ -8,14 +8,16 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from html.parser import HTMLParser
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
 import pytest
 import soundfile
@@ -24,7 +26,7 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.auditory.zone import OwnError
 from sweetspot.calibrate.design import Design, Limits
-from sweetspot.calibrate.report import evidence, image_pictures, pictures, plots, sounds, standing, svg
+from sweetspot.calibrate.report import evidence, image_pictures, pictures, plots, sounds, standing, svg, templates
 from sweetspot.calibrate.report import page as parts
 from sweetspot.calibrate.report import writing as report
 from sweetspot.measure import plan
@@ -469,6 +471,45 @@ def test_every_change_of_the_program_s_text_is_seen(tmp_path: Path, monkeypatch:
         assert f"numpy {np.__version__}" in standing.program.__wrapped__()
     assert (given[3] / "report" / "page.html.j2").is_file()
     assert (given[0] / "storage" / "seal.py").is_file()
+
+
+def test_a_template_is_compiled_once_for_each_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    usual = jinja2.Environment.compile
+
+    def compiled(self: jinja2.Environment, source: str, name: str, filename: str) -> Any:
+        made.append(name)
+        return usual(self, source, name, filename)
+
+    (tmp_path / "templates.py").write_text("settings")
+    monkeypatch.setattr(templates, "__file__", str(tmp_path / "templates.py"))
+    monkeypatch.setattr(jinja2.Environment, "compile", compiled)
+    values = [templates.page("figures.html.j2").render() for _ in range(2)]
+    assert made == ["figures.html.j2"]
+    assert values[0] == values[1]
+    templates.page("page.css")
+    monkeypatch.setattr(jinja2, "__version__", "of tomorrow")
+    templates.page("figures.html.j2")
+    assert made == ["figures.html.j2", "page.css", "figures.html.j2"]
+    assert len([*(tmp_path / "__pycache__").iterdir()]) == 2, "the earlier one was left"
+
+
+@pytest.mark.parametrize("name", [*standing.LIBRARIES, "sweetspot"])
+def test_versions_are_those_of_the_installed_packages(name: str) -> None:
+    assert standing.version(name) == metadata.version(name)
+
+
+def test_a_page_is_written_without_what_fits_and_measures(verified: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(verified, run, ignore=shutil.ignore_patterns("report.html"))
+    asked = (
+        "import sys; from pathlib import Path; from sweetspot.calibrate.report import write; write(Path(sys.argv[1]))\n"
+        "spared = 'calibrate.filters.unit_filters', 'measure.run', 'calibrate.study.compare'\n"
+        "print([name for name in spared if f'sweetspot.{name}' in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", asked, run], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert (run / "report.html").is_file()
 
 
 def test_what_is_drawn_early_needs_nothing_of_the_verification(verified: Path) -> None:
