@@ -296,9 +296,9 @@ def loopback_delay(inv: Inverse, loop: Complex, coarse: float | None = None) -> 
     if not np.any(loop):
         return 0.0, 0.0
     coarse = delays.peak_s(loop, inv.size, inv.fs) if coarse is None else coarse
-    part, f = loop[inv.inside], inv.f[inv.inside]
-    rest = part * np.exp(2j * np.pi * f * coarse)
-    return coarse + delays.slope_s(rest, f), float(np.sqrt(np.mean(np.abs(rest) ** 2)))
+    early = fft.phases(2.0 * np.pi * coarse * inv.fs / inv.size, inv.inside.stop, np.dtype(np.complex128))
+    rest = loop[inv.inside] * early[inv.inside]
+    return coarse + delays.slope_s(rest, inv.f[inv.inside]), float(np.sqrt(np.vdot(rest, rest).real / len(rest)))
 
 
 def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after: int) -> Float:
@@ -336,18 +336,7 @@ def _turn(inv: Inverse, transfer: Spectra, delay: float, before: int) -> Spectra
     """Phase factors that remove a delay from transfer functions, with time zero at tap ``before``, in their
     precision."""
     step = 2.0 * np.pi * (delay * inv.fs - before) / inv.size
-    return phases(step, transfer.shape[-1], transfer.dtype)
-
-
-def phases(step: float, count: int, kind: np.dtype[Any]) -> Spectra:
-    """Phase factors ``exp(1j * step * n)`` for ``n`` up to ``count``, in a precision.
-
-    They are products of two short rows: one exponential in hundreds.
-    """
-    width = int(np.sqrt(count)) + 1
-    fine, coarse = np.arange(width), width * np.arange(-(-count // width))
-    rows = (np.exp(1j * step * n).astype(kind) for n in (coarse, fine))
-    return np.asarray(np.outer(*rows).reshape(-1)[:count])
+    return fft.phases(step, transfer.shape[-1], transfer.dtype)
 
 
 def edges(before: int, after: int) -> Float:

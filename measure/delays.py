@@ -46,17 +46,30 @@ ENVELOPE_S, ENVELOPE_FINE = 0.5, 8
 def peak_s(spectrum: Complex, size: int, fs: int) -> float:
     """Delay, s, of the largest sample of an impulse response of ``size`` samples, from its ``(frequency,)``.
 
-    In single precision, which takes half the time.
+    In single precision, which takes half the time; a sample that has more than half of the energy needs no transform,
+    which takes a third of that: it is the largest.
     """
-    return int(np.argmax(np.abs(fft.irfft(spectrum.astype(np.complex64), size)))) / fs
+    at = _sum_of(spectrum, size)
+    return at / fs if at is not None else int(np.argmax(np.abs(fft.irfft(spectrum.astype(np.complex64), size)))) / fs
+
+
+def _sum_of(spectrum: Complex, size: int) -> int | None:
+    """The sample at the mean group delay, if it has more than half of the energy of the response."""
+    at = round(-float(np.angle(np.vdot(spectrum[:-1], spectrum[1:]))) * size / (2.0 * np.pi)) % size
+    late = fft.phases(-2.0 * np.pi * at / size, len(spectrum), np.dtype(np.complex128))
+    both = np.vdot(late, spectrum).real, np.vdot(spectrum, spectrum).real
+    once = spectrum[[0, -1]] if size % 2 == 0 else spectrum[:1]  # the others stand for two bins each
+    found = 2.0 * both[0] - np.sum((once * late[[0, -1]][: len(once)].conj()).real)
+    energy = 2.0 * both[1] - np.sum(np.abs(once) ** 2)
+    return at if found**2 > 0.5 * size * energy else None
 
 
 def slope_s(rest: Complex, f: Float) -> float:
     """Delay, s, that a transfer function has left: the slope of its phase, weighted with power; any constant phase."""
-    weight, omega = np.abs(rest) ** 2, 2.0 * np.pi * f
-    centre = float(np.sum(weight * omega) / np.sum(weight))
-    slope = np.sum(weight * (omega - centre) * unwrapped(np.angle(rest))) / np.sum(weight * (omega - centre) ** 2)
-    return -float(slope)
+    weight = rest.real**2 + rest.imag**2
+    apart = f - np.sum(weight * f) / np.sum(weight)
+    weight *= apart
+    return -float(np.sum(weight * unwrapped(np.angle(rest))) / np.sum(weight * apart)) / (2.0 * np.pi)
 
 
 def unwrapped(phase: Float) -> Float:

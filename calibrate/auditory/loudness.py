@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import P_REF, Complex, Float, power_db
@@ -77,7 +78,7 @@ def loudness_db(x: Float, fs: float) -> float:
     return gated_db(weighted(x, fs), fs)
 
 
-def gated_db(x: Float, fs: float) -> float:
+def gated_db(x: NDArray[np.floating], fs: float) -> float:
     """:func:`loudness_db` of signals that have the K weighting already."""
     power, size = x**2, round(BLOCK_S * fs)
     if x.shape[-1] < size:

@@ -9,7 +9,6 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.measure.deconvolve import phases
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Float, from_db, power_db
@@ -151,7 +150,9 @@ def burst(transfer: NDArray[np.complexfloating], where: LagBands, delay: float) 
 def _powers(transfer: NDArray[np.complexfloating], where: LagBands, delay: float) -> Float:
     """Power ``(band, lag)`` of the response, lag 0 first."""
     out = np.empty((len(where.f), where.steps))
-    turned = transfer * phases(2.0 * np.pi * delay * where.sweep.fs / where.size, len(transfer), np.dtype(np.complex64))
+    turned = transfer * fft.phases(
+        2.0 * np.pi * delay * where.sweep.fs / where.size, len(transfer), np.dtype(np.complex64)
+    )
     for finer, rows in groupby(range(len(out)), lambda row: -(-len(where.bins[row][1]) // where.steps)):
         alike, samples, half = list(rows), finer * where.steps, finer // 2  # transformed together: they are short
         part = np.zeros((len(alike), samples), dtype=np.complex64)

@@ -18,6 +18,7 @@ from sweetspot.measure import delays
 from sweetspot.measure.deconvolve import Inverse
 from sweetspot.measure.shot import Reason
 from sweetspot.measure.sweep import Sweep
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Complex, Float
 
 SAME_PPM = 0.2
@@ -90,16 +91,16 @@ def of_loopback(inv: Inverse, sweep: Sweep, loop: Complex, coarse: float | None 
         return ClockDrift(0.0, 0.0, 1.0)
     coarse = delays.peak_s(loop, inv.size, inv.fs) if coarse is None else coarse
     bins, scale, law = _bent(inv, sweep)
-    f, part = inv.f[bins], loop[bins]
-    phase = delays.unwrapped(np.angle(part * np.exp(2j * np.pi * f * coarse)))
-    weight = np.abs(part)
+    early = fft.phases(2.0 * np.pi * coarse * inv.fs / inv.size, bins.stop, np.dtype(np.complex128))[bins]
+    part = loop[bins] * early
+    phase, weight = delays.unwrapped(np.angle(part)), np.abs(part)
     weight /= np.max(weight)
     scaled = law * weight[:, None]
     wanted, gram = phase * weight, scaled.T @ scaled
     moments = scaled.T @ wanted
     fitted, straight = np.linalg.solve(gram, moments), np.linalg.solve(gram[:2, :2], moments[:2])
     left, bend = (float(np.sum((wanted - x) ** 2)) for x in (scaled @ fitted, scaled[:, :2] @ straight))
-    error = np.sqrt(left / max(len(f) - 3, 1) * np.linalg.inv(gram)[2, 2]) / scale[2]
+    error = np.sqrt(left / max(len(part) - 3, 1) * np.linalg.inv(gram)[2, 2]) / scale[2]
     share = float(np.sqrt(left / max(bend, 1e-300)))
     return ClockDrift(1e6 * float(fitted[2] / scale[2]), 1e6 * float(error), share)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.measure.deconvolve import Inverse, phases
+from sweetspot.measure.deconvolve import Inverse
 from sweetspot.measure.judge import disturbance
 from sweetspot.measure.judge.burst import LagBands, burst
+from sweetspot.measure.judge.kernel import around_zero
 from sweetspot.measure.shot import Reason
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.acoustics import fft
@@ -87,13 +88,10 @@ def loopback(inv: Inverse, recorded: NDArray[np.float32], loop: Complex, delay: 
 
 def _completed(inv: Inverse, loop: Complex, delay: float, gain: float) -> Complex:
     """Spectrum of the loopback's impulse response within 1 ms of its arrival, as if its band had no ends."""
-    late = phases(-2.0 * np.pi * delay * inv.fs / inv.size, len(loop), np.dtype(np.complex128))
+    late = fft.phases(-2.0 * np.pi * delay * inv.fs / inv.size, len(loop), np.dtype(np.complex128))
     whole = np.full(len(loop), gain, dtype=np.complex128)
     whole[inv.inside] = loop[inv.inside] * late[inv.inside].conj()
-    h = fft.irfft(whole, inv.size)
-    reach = int(KERNEL_S * inv.fs)
-    h[reach + 1 : -reach] = 0.0
-    return np.asarray(fft.rfft(h) * late)
+    return around_zero(whole, inv.size, int(KERNEL_S * inv.fs)) * late
 
 
 def _worst_residual(inv: Inverse, loop: Complex, kernel: Complex, samples: int) -> tuple[float, float]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.rigs.acoustics import fft
-from sweetspot.rigs.units import Float
 
 
 class SignalBlocks:
@@ -14,22 +14,22 @@ class SignalBlocks:
     Parameters
     ----------
     x
-        ``(channel, samples)``.
+        ``(channel, samples)``; in single precision, all is computed in it.
     taps
         Length of the longest response.
     """
 
-    def __init__(self, x: Float, taps: int) -> None:
+    def __init__(self, x: NDArray[np.floating], taps: int) -> None:
         self.samples, self.taps = x.shape[-1], taps
         self.size = 1 << (2 * taps).bit_length()
         self.step = self.size - taps + 1
         count = -(-(self.samples + taps - 1) // self.step)
-        padded = np.zeros((len(x), taps - 1 + count * self.step))
+        padded = np.zeros((len(x), taps - 1 + count * self.step), np.float32 if x.dtype == np.float32 else np.float64)
         padded[:, taps - 1 : taps - 1 + self.samples] = x
         blocks = np.lib.stride_tricks.sliding_window_view(padded, self.size, axis=-1)[:, :: self.step]
         self.spectra = fft.rfft(blocks, axis=-1)
 
-    def filtered(self, h: Float) -> Float:
+    def filtered(self, h: NDArray[np.floating]) -> NDArray[np.floating]:
         """What responses make of the signals, ``(output, samples + tap - 1)``.
 
         Parameters
@@ -42,8 +42,15 @@ class SignalBlocks:
         ValueError
             They are longer.
         """
+        return self.through(self.response(h), h.shape[-1])
+
+    def response(self, h: NDArray[np.floating]) -> NDArray[np.complexfloating]:
+        """Spectra ``(output, channel, frequency)`` of responses for :meth:`through`, here and with others as long."""
         if h.shape[-1] > self.taps:
             raise ValueError(f"a response of {h.shape[-1]} taps is longer than {self.taps}")
-        H = fft.rfft(np.asarray(h, dtype=np.float64), self.size, axis=-1)
-        y = fft.irfft(np.einsum("ocf,cbf->obf", H, self.spectra), self.size, axis=-1)[..., self.taps - 1 :]
-        return np.asarray(y.reshape(len(h), -1)[:, : self.samples + h.shape[-1] - 1])
+        return np.asarray(fft.rfft(h.astype(self.spectra.real.dtype, copy=False), self.size, axis=-1))
+
+    def through(self, response: NDArray[np.complexfloating], taps: int) -> NDArray[np.floating]:
+        """What responses of so many taps make of the signals, from their spectra."""
+        y = fft.irfft(np.einsum("ocf,cbf->obf", response, self.spectra), self.size, axis=-1)[..., self.taps - 1 :]
+        return np.asarray(y.reshape(len(response), -1)[:, : self.samples + taps - 1])

@@ -8,10 +8,13 @@ for. The lab and the partitioned convolver stay with SciPy's: in single precisio
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 from numpy.fft import fft, fftfreq, ifft, irfft, rfft, rfftfreq
+from numpy.typing import NDArray
 
-__all__ = ["fft", "fftfreq", "ifft", "irfft", "next_fast_len", "rfft", "rfftfreq"]
+__all__ = ["fft", "fftfreq", "ifft", "irfft", "next_fast_len", "phases", "rfft", "rfftfreq"]
 
 
 @lru_cache(maxsize=1024)
@@ -44,3 +47,14 @@ def _power(prime: int, n: int, target: int) -> int:
     while n < target:
         n, found = n * prime, found + 1
     return found
+
+
+def phases(step: float, count: int, kind: np.dtype[Any]) -> NDArray[np.complexfloating]:
+    """Phase factors ``exp(1j * step * n)`` for ``n`` up to ``count``, in a precision.
+
+    They are products of two short rows: one exponential in hundreds.
+    """
+    width = int(np.sqrt(count)) + 1
+    fine, coarse = np.arange(width), width * np.arange(-(-count // width))
+    rows = (np.exp(1j * step * n).astype(kind) for n in (coarse, fine))
+    return np.asarray(np.outer(*rows).reshape(-1)[:count])

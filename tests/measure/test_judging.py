@@ -18,6 +18,7 @@ from sweetspot.measure import delays
 from sweetspot.measure.deconvolve import Inverse, inverse, loopback_delay
 from sweetspot.measure.judge import burst, clocks, disturbance, quality
 from sweetspot.measure.judge.clocks import ClockDrift
+from sweetspot.measure.judge.kernel import around_zero
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
 
 Array = NDArray[Any]
@@ -49,6 +50,37 @@ def text(reason: quality.Reason | None) -> tuple[str, str]:
 
 
 # one capture
+
+
+@pytest.mark.parametrize("size", [2000, 2025])
+def test_the_peak_of_a_response_is_its_largest_sample(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more than half of the energy without a transform; two arrivals, noise and narrow bands with one."""
+    rng, made = np.random.default_rng(5), list[int]()
+    whole = delays.fft.irfft
+    monkeypatch.setattr(delays.fft, "irfft", lambda *args, **how: (made.append(1), whole(*args, **how))[1])
+    f = np.arange(size // 2 + 1)
+    for at in (0, 1, 700, size // 2, size - 3):
+        for others, alone in ((0.0, True), (1e-3, True), (0.05, False)):
+            h = others * rng.standard_normal(size)
+            h[at] -= 1.0
+            made.clear()
+            assert delays.peak_s(np.fft.rfft(h), size, 100) == at / 100
+            assert (not made) == alone
+    for weaker in (0.9, -0.9):
+        two = np.exp(-2j * np.pi * f * 300 / size) + weaker * np.exp(-2j * np.pi * f * 900 / size)
+        assert delays.peak_s(two, size, 100) == 3.0
+    narrow = np.where(f < size // 20, np.exp(-2j * np.pi * f * 300.2 / size), 0.0)
+    assert delays.peak_s(narrow, size, 100) == 3.0
+
+
+@pytest.mark.parametrize(("size", "reach"), [(59049, 48), (60000, 48), (10240, 8), (2025, 12), (1009, 8)])
+def test_a_short_part_of_a_response_has_the_spectrum_of_whole_transforms(size: int, reach: int) -> None:
+    rng = np.random.default_rng(size)
+    apart = np.minimum(np.arange(size), size - np.arange(size))
+    h = rng.standard_normal(size) * np.exp(-apart / 300)
+    wanted = np.fft.rfft(np.where(apart <= reach, h, 0.0))
+    found = around_zero(np.fft.rfft(h), size, reach)
+    assert np.abs(found - wanted).max() < 1e-12 * np.abs(wanted).max()
 
 
 def test_a_phase_is_unwrapped_by_its_largest_step() -> None:

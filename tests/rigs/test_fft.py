@@ -60,6 +60,9 @@ def test_signals_filtered_in_blocks_are_those_of_the_naive_sum() -> None:
             h = rng.standard_normal((3, 2, length))
             exact = [sum(np.convolve(h[o, c], x[c]) for c in range(2)) for o in range(3)]
             assert np.allclose(blocks.filtered(h), exact, rtol=0.0, atol=1e-10)
+            half = SignalBlocks(x.astype(np.float32), taps).filtered(h)
+            assert half.dtype == np.float32
+            assert np.allclose(half, exact, rtol=0.0, atol=1e-5 * np.abs(exact).max())
     with pytest.raises(ValueError, match="longer than 37"):
         SignalBlocks(np.zeros((1, 9)), 37).filtered(np.zeros((1, 1, 38)))
 
