@@ -447,12 +447,19 @@ class Guard:
 
     def process(self, y: Real) -> Real:
         """``(drivers, n)`` in, ``(drivers, n)`` out, :attr:`latency` samples late; any ``n``."""
-        out, ceilings = y.copy(order="C"), np.minimum(float(not_above(self.ceiling, y.dtype)), self.caps)
-        loop(judge)(out, self._means, self.dc_share, ceilings, self._stop)
+        out = y.copy(order="C")
+        self.judge_output(out)
         if self._stop.reason:
             return np.zeros_like(y)
-        loop(hold)(out, self._memory, self.rule, ceilings, self._seen)
+        loop(hold)(out, self._memory, self.rule, self._ceilings(y), self._seen)
         return out
+
+    def judge_output(self, y: Real) -> None:
+        """Stop on signals ``(driver, n)`` that would do harm, before anything is limited; see :class:`Guard`."""
+        loop(judge)(np.ascontiguousarray(y), self._means, self.dc_share, self._ceilings(y), self._stop)
+
+    def _ceilings(self, y: Real) -> Real:
+        return np.asarray(np.minimum(float(not_above(self.ceiling, y.dtype)), self.caps))
 
 
 def reason(stop: Any) -> str:

@@ -144,7 +144,6 @@ EQUAL: dict[str, str] = {
     **_same("measure.judge.disturbance.x__line", (30,), "no line of the mains lies below the twelfth bin"),
     **_same("measure.judge.quality.x_short", (10,), "the last of two axes, counted from the front"),
     **_same("measure.judge.clocks.x__read", (60,), "the first two samples are both zeros of the padding"),
-    **_same("calibrate.verify.verification.x__unlimited", (35,), "filters that quiet stay below the guard"),
     **_same("calibrate.verify.diagnose.causes.x__bypassed", (11,), "other letters for the same sum"),
     **_same("calibrate.verify.diagnose.causes.x__bypassed", (41,), "the same delays in the other order"),
     **_same("calibrate.verify.diagnose.causes.x__unfiltered", (51,), "any negative length is the rest"),

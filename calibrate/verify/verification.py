@@ -18,6 +18,8 @@ from sweetspot.calibrate.verify.metric import Metric, Verdict
 from sweetspot.measure.impulse import POSITION, ring_rows
 from sweetspot.measure.plan import Plan, SetName, Sources, excitation, outputs_for, places, plan_of
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.guard import Guard
+from sweetspot.processor.render import refused
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protection import Protection, protections
 from sweetspot.rigs.rig_file import Description
@@ -262,11 +264,20 @@ def _unlimited(process: Processor, sides: Float, filters: FilterSet) -> Float:
     """Output of the filters for a stimulus without the guard.
 
     The stimulus is made so quiet that the guard cannot work (the sum of the taps' magnitudes bounds what comes out),
-    and the result is scaled back: everything but the guard is linear in level.
+    and the result is scaled back: everything but the guard is linear in level. What would stop the guard is refused.
+
+    Raises
+    ------
+    BadInput
+        The guard would stop the output, as at a constant offset.
     """
     bound = float(np.abs(filters.taps).sum(axis=(0, 2)).max()) * max(1.0, float(np.max(np.abs(sides))))
     quiet = min(1.0, 0.25 * float(min(filters.limits)) / bound)
-    return np.asarray(process(quiet * sides) / quiet)
+    made = np.asarray(process(quiet * sides) / quiet)
+    guard = Guard(len(filters.drivers), filters.ceiling, filters.fs, filters.caps)
+    guard.judge_output(made)
+    refused(guard.stopped)
+    return made
 
 
 def judge(

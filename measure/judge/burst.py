@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -158,25 +158,83 @@ def _powers(transfer: NDArray[np.complexfloating], where: LagBands, delay: float
         part = np.zeros((len(alike), samples), dtype=np.complex64)
         for row, (first, window) in zip(part, (where.bins[n] for n in alike), strict=True):
             np.multiply(turned[first : first + len(window)], window, out=row[: len(window)])
-        envelope = fft.ifft(part, axis=-1)
-        energy = np.empty((len(alike), half + samples), dtype=np.float32)
-        np.square(envelope.real, out=energy[:, half:])
-        energy[:, half:] += np.square(envelope.imag)
-        energy[:, :half] = energy[:, samples:]  # a lag is the middle of its samples
-        each = energy[:, :samples].reshape(len(alike), where.steps, finer)
-        out[alike] = each.mean(axis=-1)
+        squares = fft.ifft(part, axis=-1, out=part).view(np.float32)  # type: ignore[arg-type]  # its stubs know complex128 alone
+        np.square(squares, out=squares)
+        ahead, sums = squares[:, 2 * (samples - half) :].sum(axis=-1), np.ones(2 * finer, np.float32)
+        out[alike, 0] = ahead + squares[:, : 2 * (finer - half)].sum(axis=-1)  # a lag is the middle of its samples
+        later = squares[:, 2 * (finer - half) : 2 * (samples - half)].reshape(len(alike), -1, 2 * finer)
+        out[alike, 1:] = later @ sums  # a quarter of the time of a mean over a short axis
+        out[alike] /= finer
     return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Averages:
+    """Averages over lags of some seconds, of all captures of one sweep.
+
+    Parameters
+    ----------
+    rows
+        Bands with the same number of lags to a mean, and that number.
+    reach
+        Lags on each side of the direct sound that it rings for ``(band,)``.
+    beside
+        Those lags ``(band, lag)``.
+    free
+        Lags that have neither response nor harmonics, or all where there are too few ``(band, lag)``.
+    rank, percentile
+        Which of them, in order, gives the noise ``(band,)``, and its quantile re the mean of noise.
+    margin
+        Over the power that is expected ``(band, 1)``.
+    """
+
+    rows: tuple[tuple[NDArray[np.intp], int], ...]
+    reach: NDArray[np.intp]
+    beside: NDArray[np.bool_]
+    free: NDArray[np.bool_]
+    rank: NDArray[np.intp]
+    percentile: Float
+    margin: Float
+
+    def of(self, power: Float) -> Float:
+        """Means ``(band, lag)``."""
+        mean: Float = np.empty_like(power)
+        for rows, width in self.rows:
+            mean[rows] = _running_mean(power[rows], width)
+        return mean
+
+
+@lru_cache(maxsize=2 * len(WINDOWS_S))
+def _averages(where: LagBands, seconds: float) -> _Averages:
+    from scipy import special  # slow to import
+
+    width = np.maximum(np.round(np.maximum(seconds, 0.5 * where.ringing) / where.step).astype(int), 1) | 1
+    smeared = width * where.step
+    reach = np.minimum(np.ceil((where.ringing + 0.5 * smeared) / where.step).astype(int), where.steps // 2 - 1)
+    lag = np.arange(where.steps)
+    beside = np.minimum(lag, where.steps - lag) <= reach[:, None]
+    away, total = np.full(where.steps, True), where.steps * where.step
+    for order in (1, 2, 3):
+        away &= (lag * where.step + where.sweep.rate * np.log(order)) % total > 0.15
+    free = away & ~beside
+    free[np.count_nonzero(free, axis=1) <= 20] = True
+    cells = np.round(np.maximum(SHARE * where.width * smeared, 1.0), 1)
+    return _Averages(
+        tuple((np.flatnonzero(width == w), int(w)) for w in np.unique(width)),
+        reach=reach,
+        beside=beside,
+        free=free,
+        rank=(0.4 * np.count_nonzero(free, axis=1)).astype(int),
+        percentile=np.asarray(special.gammaincinv(cells, 0.4) / cells),
+        margin=np.asarray(NOISE_MARGIN * special.gammainccinv(cells, FALSE_ALARM) / cells)[:, None],
+    )
 
 
 def _worst(power: Float, where: LagBands, seconds: float) -> tuple[float, float, float]:
     """Time (s, without latency), frequency and ratio of the most prominent cell; without a burst, any up to 1."""
-    width = np.maximum(np.round(np.maximum(seconds, 0.5 * where.ringing) / where.step).astype(int), 1) | 1
-    mean = np.empty_like(power)
-    for w in np.unique(width):
-        mean[width == w] = _running_mean(power[width == w], int(w))
-    cells = np.maximum(SHARE * where.width * width * where.step, 1.0)
-    allowed = _allowed(mean, where, cells, width * where.step)
-    ratio = mean / np.maximum(allowed, 1e-300)
+    how = _averages(where, seconds)
+    mean = how.of(power)
+    ratio = mean / np.maximum(_allowed(mean, where, how), 1e-300)
     band, lag = (int(i) for i in np.unravel_index(int(np.argmax(ratio)), ratio.shape))
     total = where.size / where.sweep.fs
     passed = where.sweep.rate * float(np.log(where.f[band] / where.sweep.swept[0]))
@@ -190,61 +248,31 @@ def _running_mean(rows: Float, width: int, origin: int = 0) -> Float:
     return np.asarray(ndimage.uniform_filter1d(rows, width, axis=-1, origin=origin, mode="wrap"))
 
 
-def _allowed(mean: Float, where: LagBands, cells: Float, smeared: Float) -> Float:
+def _allowed(mean: Float, where: LagBands, how: _Averages) -> Float:
     """The most power ``(band, lag)`` that response, harmonics and noise may have; less where all have less."""
-    reach = np.minimum(np.ceil((where.ringing + 0.5 * smeared) / where.step).astype(int), where.steps // 2 - 1)
-    direct = np.where(_beside(where, reach), mean, 0.0).max(axis=1)
-    noise = (_noise(mean, where, cells, reach) + FLOOR * direct + FLOOR**1.2 * direct.max())[:, None]
+    direct = np.where(how.beside, mean, 0.0).max(axis=1)
+    noise = (_noise(mean, how) + FLOOR * direct + FLOOR**1.2 * direct.max())[:, None]
     excess = np.maximum(mean - noise, 0.0)
     like = _median_around(excess / np.maximum(direct, 1e-300)[:, None], where.around) * direct[:, None]
-    decay = _decay(excess, where, reach, np.minimum(direct[:, None], EARLY_MARGIN * like), direct)
+    expected = noise + np.where(how.beside, direct[:, None], NEIGHBOURS_MARGIN * like)
+    if np.all(mean <= how.margin * expected):
+        return np.asarray(how.margin * expected)  # a band's own decay only adds to it: half the time for most captures
+    decay = _decay(excess, where, how, np.minimum(direct[:, None], EARLY_MARGIN * like), direct)
     decay = np.maximum(decay, NEIGHBOURS_MARGIN * like) if not where.arrivals else decay + NEIGHBOURS_MARGIN * like
     expected = noise + decay
-    margin = NOISE_MARGIN * _quantiles(tuple(np.round(cells, 1)))[:, None]
-    if np.all(mean <= margin * expected):
-        return np.asarray(margin * expected)  # arrivals only add to it: a third of the time for most captures
+    if np.all(mean <= how.margin * expected):
+        return np.asarray(how.margin * expected)  # nor do arrivals take from it
     above = np.maximum(mean - ARRIVED * noise, 0.0)
     begins = (0.0, *where.arrivals)
     for at in (*where.arrivals, *(at - where.sweep.rate * float(np.log(k)) for at in begins for k in HARMONICS)):
-        expected += _arrival(above, decay, direct, where, at, reach)
-    return np.asarray(margin * expected)
+        expected += _arrival(above, decay, direct, where, at, how.reach)
+    return np.asarray(how.margin * expected)
 
 
-def _noise(mean: Float, where: LagBands, cells: Float, reach: NDArray[np.intp]) -> Float:
+def _noise(mean: Float, how: _Averages) -> Float:
     """Noise power ``(band,)``: the median over lags that are neither the response's nor a harmonic's."""
-    lag = np.arange(where.steps) * where.step
-    total = where.steps * where.step
-    away = np.full(where.steps, True)
-    for order in (1, 2, 3):
-        away &= (lag + where.sweep.rate * np.log(order)) % total > 0.15
-    use = away & ~_beside(where, reach)
-    count = np.count_nonzero(use, axis=1)
-    use[count <= 20] = True
-    ranked = np.sort(np.where(use, mean, np.inf), axis=1)
-    rank = (0.4 * np.count_nonzero(use, axis=1)).astype(int)
-    return np.asarray(ranked[np.arange(len(mean)), rank] / _ppf(tuple(np.round(cells, 1))))
-
-
-def _beside(where: LagBands, reach: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Lags within this many steps of the direct sound, ``(band, lag)``."""
-    lag = np.arange(where.steps)
-    return np.asarray(np.minimum(lag, where.steps - lag) <= reach[:, None])
-
-
-@cache
-def _ppf(cells: tuple[float, ...]) -> Float:
-    """40th percentile ``(band,)`` of the mean of this many cells of unit noise."""
-    from scipy import special  # slow to import
-
-    return np.asarray(special.gammaincinv(cells, 0.4) / np.array(cells))
-
-
-@cache
-def _quantiles(cells: tuple[float, ...]) -> Float:
-    """Quantile ``(band,)`` of the mean of this many cells of unit noise."""
-    from scipy import special  # slow to import
-
-    return np.asarray(special.gammainccinv(cells, FALSE_ALARM) / np.array(cells))
+    ranked = np.sort(np.where(how.free, mean, np.inf), axis=1)
+    return np.asarray(ranked[np.arange(len(mean)), how.rank] / how.percentile)
 
 
 def _median_around(x: Float, around: int) -> Float:
@@ -256,8 +284,9 @@ def _median_around(x: Float, around: int) -> Float:
     return np.asarray(joined.reshape(x.shape[1], -1).T[around : around + len(x)])
 
 
-def _decay(excess: Float, where: LagBands, reach: NDArray[np.intp], early: Float, direct: Float) -> Float:
+def _decay(excess: Float, where: LagBands, how: _Averages, early: Float, direct: Float) -> Float:
     """Upper bound of a band's decay, ``(band, lag)``: no more than its power a little earlier."""
+    reach = how.reach
     first, last = (round(s / where.step) for s in EARLIER_S)
     width, lag = last - first + 1, np.arange(where.steps)
     gap = (last + 1 + reach)[:, None]  # of a capture too short to have an earlier decay: the direct sound covers it
@@ -266,7 +295,7 @@ def _decay(excess: Float, where: LagBands, reach: NDArray[np.intp], early: Float
     falling = np.concatenate([np.full((len(excess), min(last + 1, where.steps)), np.inf), lowest], axis=1)
     soon = np.maximum(np.take_along_axis(earlier, reach[:, None], axis=1), early)
     out = np.where(lag > gap, falling[:, : where.steps], soon)
-    return np.where(_beside(where, reach) | (gap >= where.steps), direct[:, None], out)
+    return np.where(how.beside | (gap >= where.steps), direct[:, None], out)
 
 
 def _arrival(above: Float, decay: Float, direct: Float, where: LagBands, lag: float, reach: NDArray[np.intp]) -> Float:

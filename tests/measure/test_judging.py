@@ -575,11 +575,7 @@ def test_allowed_power_is_its_definition(arrivals: tuple[float, ...], seconds: f
     ratio = mean / allowed
     b, n = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
     time, f, worst = burst._worst(power, where, seconds)
-    width = (
-        np.round(np.maximum(seconds, [0.5 * ringing(where, b) for b in range(len(where.f))]) / where.step) // 2 * 2 + 1
-    )
-    cells = np.maximum(0.381 * where.width * width * where.step, 1.0)
-    ours = burst._allowed(mean, where, cells, width * where.step)
+    ours = burst._allowed(mean, where, burst._averages(where, seconds))
     assert (ratio.max() > 1.0) == (size == 9600)
     if ratio.max() <= 1.0:  # not worth the harmonics, which only allow more
         assert ratio.max() * (1.0 - 1e-9) <= worst <= 1.0
