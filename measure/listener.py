@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sweetspot.measure import delays, microphone
 from sweetspot.measure import distortion as harmonics
 from sweetspot.measure.correction import load
-from sweetspot.measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
+from sweetspot.measure.deconvolve import Inverse, Spectra, circular, edges, inverse, loopback_delay
 from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import SourceResponse, snr_db
 from sweetspot.measure.judge import burst, clocks, quality, uncertainty
@@ -21,6 +21,7 @@ from sweetspot.measure.separation import Separation
 from sweetspot.measure.session import Session
 from sweetspot.measure.shot import ALL, Capture, Reason
 from sweetspot.measure.splice import SpliceNote
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.rig_file import Description
@@ -183,7 +184,7 @@ class CaptureAnalyser:
         With the ``note`` of a splice, its standard errors are those of the parts that were used.
         """
         how = self._overlapped(recording) if source is ALL else self._sequential(recording, source)
-        x, names, timed, last = how.x, (*(m.name for m in self.plan.mics), "loopback"), how.timed, how.starts[-1]
+        x, names, timed, last = how.x, (*(m.name for m in self.plan.mics), "loopback"), how.timed, max(how.starts)
         inv, before, after = timed.inverse, self.plan.before, self.plan.after
         wholes = self._wholes(how)
         errors = {
@@ -213,7 +214,7 @@ class CaptureAnalyser:
                 self.plan.sweep,
                 how.lags,
                 timed.delay,
-                last_start=last / inv.fs,
+                last_start=last / inv.fs - how.lags.head,
                 spliced=note is not None,
             )
             or self._mixed(how)
@@ -235,7 +236,7 @@ class CaptureAnalyser:
             assert chorus is not None
             assert together is not None
             inv, corrections, level = chorus.inverse, chorus.corrections, together.level
-            starts = dict(enumerate(together.starts))
+            starts = {one: start - together.head for one, start in enumerate(together.starts)}
         gains, arrivals = [], []
         for one, start in starts.items():
             gain = np.abs(inv.exact / (corrections * level * self.plan.sources.levels[one]))
@@ -280,7 +281,9 @@ class CaptureAnalyser:
             together.starts,
             timed=Timed(inv, loop, drift, *loopback_delay(chorus.loop, loop, coarse)),
             loop=chorus.loop,
-            transfer=inv.transfer(inv.recorded(x[:-1])) / (chorus.corrections * together.level).astype(exact),
+            transfer=inv.transfer(inv.recorded(x[:-1]))
+            / (chorus.corrections * together.level).astype(exact)
+            * chorus.late,
             lags=chorus.lags,
             clocks=Reason("clocks", two) if drift.is_there else None,
         )
@@ -394,6 +397,8 @@ class OverlapAnalyser:
         As those of :class:`CaptureAnalyser`.
     lags
         Where each driver's response begins.
+    late
+        Phase factors ``(frequency,)`` by which captures come later by the silence that they leave out.
     separation
         By which captures are judged, where they are.
     """
@@ -402,6 +407,7 @@ class OverlapAnalyser:
     loop: Inverse
     corrections: NDArray[np.inexact[Any]]
     lags: burst.LagBands
+    late: Spectra
     separation: Separation | None = None
 
     @classmethod
@@ -410,15 +416,17 @@ class OverlapAnalyser:
     ) -> OverlapAnalyser:
         """For one plan; reads correction files."""
         samples = len(together.played)
-        alone = np.zeros(samples, dtype=np.float32)
-        alone[: len(plan.played)] = plan.played[:samples]
-        inv = inverse(plan.sweep, alone, samples)
-        arrivals = tuple(s / plan.sweep.fs for s in together.starts[1:])
+        size = int(fft.next_fast_len(samples, real=True))
+        around = -(-len(plan.played) // size) * size  # a sweep may be longer than a capture that leaves its head out
+        alone = np.pad(plan.played, (0, around - len(plan.played))).reshape(-1, size).sum(axis=0)
+        inv = inverse(plan.sweep, alone, size)
+        arrivals = tuple(s / plan.sweep.fs for s in sorted(together.starts)[1:])
         return cls(
             inv,
             inverse(together.sweep, together.played, samples),
             _corrections(rig, plan, inv.f),
-            burst.lags(plan.sweep, inv.size, arrivals),
+            burst.lags(plan.sweep, size, arrivals, together.head / plan.sweep.fs),
+            fft.phases(-2.0 * np.pi * together.head / size, len(inv.f), np.dtype(np.complex64)),
             separation,
         )
 

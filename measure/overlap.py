@@ -5,6 +5,10 @@ A deconvolved exponential sweep separates by lag: the linear response at its sta
 Audio Eng. Soc. 61, 113, 2013). Sweeps with a constant spacing can be separated if no driver's decay or harmonic falls
 into another's kept window. Suitable spacings are not modelled but taken from the drivers' sequential captures, whose
 energy over lag holds decays and harmonics as they are.
+
+Sweeps begin below the drivers' bands, where their protection filters leave silence. Drivers whose sound begins latest
+start first, and the silence ahead of the first sound is not captured: of a capture read around the end of its
+transform only lags without any response are missing.
 """
 
 from __future__ import annotations
@@ -30,6 +34,10 @@ OF_NOISE = 0.2
 AGREED_DB = -60.0
 """Required agreement of overlapped with sequential captures, or the noise."""
 STEP_S = 0.001
+SILENT_DB = -85.0
+"""Energy of a driver's sweep before it counts as its sound, re all of it."""
+HIGHEST_HARMONIC = 10
+"""Harmonics up to this one stay clear of the lags that show a capture's noise: two kept windows, at least."""
 LONG_S = 300.0
 """Playing time, s, above which plans are overlapped by default, if possible."""
 LEAST_GAIN = 1.3
@@ -62,6 +70,10 @@ class Overlap:
         Why the set is captured sequentially all the same; empty when it is not.
     sequential
         Positions (from 0) whose overlapped captures could not be used, and why: drivers play one by one there.
+    order
+        Drivers (from 0) in the order in which they start; empty for that of the rig.
+    head
+        Samples of silence at the beginning that are left out.
     """
 
     wait: int = 0
@@ -72,10 +84,22 @@ class Overlap:
     why: str = ""
     level_db: float = float("nan")
     sequential: tuple[tuple[int, str], ...] = ()
+    order: tuple[int, ...] = ()
+    head: int = 0
 
     def __post_init__(self) -> None:
         each = tuple((int(position), str(why)) for position, why in self.sequential)
         object.__setattr__(self, "sequential", each)
+        object.__setattr__(self, "order", tuple(int(driver) for driver in self.order))
+
+    def turns(self, count: int) -> tuple[int, ...]:
+        """The ``count`` drivers of a rig (from 0) in the order in which they start."""
+        return self.order or tuple(range(count))
+
+    def starts(self, count: int) -> tuple[int, ...]:
+        """Samples at which the sweep of each of a rig's ``count`` drivers starts, :attr:`head` included."""
+        turns = self.turns(count)
+        return tuple(turns.index(driver) * self.wait for driver in range(count))
 
     @property
     def used(self) -> bool:
@@ -104,9 +128,10 @@ class Overlap:
         return replace(self, sequential=(*self.sequential, (position, why)))
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, positions from 1."""
+        """For JSON, positions and drivers from 1."""
         known = {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(self).items()}
-        return known | {"sequential": [{"position": p + 1, "why": why} for p, why in self.sequential]}
+        each = [{"position": p + 1, "why": why} for p, why in self.sequential]
+        return known | {"sequential": each, "order": [driver + 1 for driver in self.order]}
 
 
 def cannot(plan: Plan) -> str | None:
@@ -129,6 +154,31 @@ def usual(plan: Plan) -> OverlapMode | None:
     return "auto" if plan.seconds >= LONG_S and not repeated and cannot(plan) is None else None
 
 
+def shortest(plan: Plan, wait: int) -> Overlap:
+    """Order and silence of a capture of all drivers with ``wait`` samples between them, and what it gains.
+
+    As much silence is left out as leaves lags free to show a capture's noise.
+    """
+    silent = _silent(plan)
+    order = tuple(sorted(range(len(silent)), key=lambda driver: -silent[driver]))
+    free = len(plan.played) - 2 * (plan.before + plan.after)
+    free -= round(plan.sweep.rate * np.log(HIGHEST_HARMONIC) * plan.sweep.fs)
+    head = max(min(*(turn * wait + silent[driver] for turn, driver in enumerate(order)), free), 0)
+    alone = len(plan.played)
+    gain = len(order) * alone / (alone + (len(order) - 1) * wait - head)
+    return Overlap(wait, order=order, head=head, gain=gain)
+
+
+def _silent(plan: Plan) -> list[int]:
+    """Samples of silence ahead of each driver's sweep, in whole steps: sweeps begin below the drivers' bands."""
+    step, found = max(round(STEP_S * plan.sweep.fs), 1), []
+    for played, shape in zip(plan.sources.signals, plan.sources.shapes, strict=True):
+        energy = np.cumsum(played[shape.output].astype(float) ** 2)
+        first = int(np.searchsorted(energy, 10.0 ** (SILENT_DB / 10.0) * energy[-1]))
+        found.append(first // step * step)
+    return found
+
+
 def solved(rig: Description, plan: Plan, wholes: list[list[NDArray[np.floating]]]) -> Overlap:
     """The shortest wait by which no driver disturbs another, wherever their sound arrives earlier or later.
 
@@ -149,45 +199,47 @@ def solved(rig: Description, plan: Plan, wholes: list[list[NDArray[np.floating]]
     noise = np.stack([np.median([noise_of(row[i], plan) for row in wholes], axis=0) for i in range(len(wholes))])
     step = max(round(STEP_S * plan.sweep.fs), 1)
     waits = np.arange(taps, max(len(plan.sweep.x) // 2, taps + step), step)
-    count = len(wholes)
+    count, order = len(wholes), shortest(plan, taps).order
     own = np.stack([kept(energy[i][i], np.array([0]), plan, noise[i])[:, 0] for i in range(count)])
     others = np.zeros((*noise.shape, len(waits)))
     for i in range(count):
         for j in range(count):
             if i != j:
-                others[i] += np.maximum(kept(energy[j][i], (i - j) * waits, plan, noise[i], more), 0.0)
+                turns = order.index(i) - order.index(j)
+                others[i] += np.maximum(kept(energy[j][i], turns * waits, plan, noise[i], more), 0.0)
     limit = np.maximum(10.0 ** (WANTED_DB / 10.0) * own, OF_NOISE * taps * noise)
     good = np.flatnonzero(np.all(others <= limit[..., None], axis=(0, 1)))
     if not len(good):
         return Overlap(why="no spacing separates decays and harmonics of the drivers")
     best = int(good[0])
     left = float(np.max(others[..., best] / np.maximum(own, 1e-300)))
-    wait = int(waits[best])
-    gain = count * len(plan.played) / (len(plan.played) + (count - 1) * wait)
-    found = Overlap(wait, 1.0, 10.0 * float(np.log10(max(left, 1e-20))), gain=float(gain))
-    if gain < LEAST_GAIN:
-        return replace(found, why=f"one capture of all drivers would be only {gain:.2f} times shorter than one of each")
+    found = replace(shortest(plan, int(waits[best])), predicted_db=10.0 * float(np.log10(max(left, 1e-20))))
+    if found.gain < LEAST_GAIN:
+        short = f"{found.gain:.2f} times shorter than one of each"
+        return replace(found, why=f"one capture of all drivers would be only {short}")
     return found
 
 
-def level_for(raws: list[NDArray[np.float32]], wait: int, pascals: Float | None, rig: Description) -> float:
+def level_for(
+    raws: list[NDArray[np.float32]], starts: tuple[int, ...], pascals: Float | None, rig: Description
+) -> float:
     """Level of each driver's sweep so that all of them together stay below full scale and the rig's loudest level.
 
     Parameters
     ----------
     raws
         Every driver's sequential capture ``(mic, samples)``, full scale = 1: what all of them make is their sum.
-    wait
-        Samples between the starts of two drivers.
+    starts
+        Sample at which each driver starts.
     pascals
         ``(mic,)``: Pa of full scale; ``None`` where that is not known: then all together are no louder than the
         loudest driver by itself.
     rig
         Holds ``limits.loudest_db_spl``; where a single driver is louder, all together may be that loud.
     """
-    whole = np.zeros((len(raws[0]), raws[0].shape[1] + (len(raws) - 1) * wait))
-    for i, x in enumerate(raws):
-        whole[:, i * wait : i * wait + x.shape[1]] += x
+    whole = np.zeros((len(raws[0]), raws[0].shape[1] + max(starts)))
+    for x, start in zip(raws, starts, strict=True):
+        whole[:, start : start + x.shape[1]] += x
     at_inputs = HEADROOM / np.maximum(np.max(np.abs(whole), axis=1), 1e-9)
     alone = np.max([_fast(x, rig.fs) for x in raws], axis=0)
     spl = 0.0 if pascals is None else P_REF * from_db(rig.limits.loudest_db_spl - ELSEWHERE_DB) / pascals
@@ -230,15 +282,17 @@ def together(rig: Description, plan: Plan, how: Overlap) -> Plan:
     where that could not be used.
     """
     count, first = len(plan.sources.names), plan.order[0]
-    starts = tuple(i * how.wait for i in range(count))
-    sweep = _slow(plan.sweep, starts[-1])
+    starts = how.starts(count)
+    more = max(starts) - how.head
+    sweep = _slow(plan.sweep, more)
     tail = len(plan.played) - len(plan.sweep.x)
     level = float(np.max(np.abs(plan.played)))
-    played = stimulus(sweep, level, max(len(plan.sweep.x) + starts[-1] - len(sweep.x), 0) + tail)
+    played = stimulus(sweep, level, max(len(plan.sweep.x) + more - len(sweep.x), 0) + tail)
     signals = np.zeros((count, len(played)), dtype=np.float32)
     for row, start, driver, alone in zip(signals, starts, rig.driver, plan.sources.signals, strict=True):
-        own = alone[driver.channel - 1]
-        row[start : start + len(own)] = how.level * own[: len(played) - start]
+        own, begins = alone[driver.channel - 1], start - how.head
+        part = own[max(-begins, 0) : len(played) - begins]
+        row[max(begins, 0) : max(begins, 0) + len(part)] = how.level * part
     outputs = outputs_for(rig, [d.channel for d in rig.driver], signals, played)
     captures = []
     for c in plan.captures:
@@ -246,7 +300,8 @@ def together(rig: Description, plan: Plan, how: Overlap) -> Plan:
             captures.append(c)
         elif c.source == 0:
             captures.append(replace(c, source=ALL))
-    return replace(plan, captures=tuple(captures), together=OverlappedSignal(starts, outputs, played, sweep, how.level))
+    signal = OverlappedSignal(starts, outputs, played, sweep, how.level, how.head)
+    return replace(plan, captures=tuple(captures), together=signal)
 
 
 def _slow(sweep: Sweep, more: int) -> Sweep:

@@ -69,7 +69,7 @@ class OverlappedSignal:
     Parameters
     ----------
     starts
-        Samples at which each driver's sweep starts.
+        Samples at which each driver's sweep starts, ``head`` included.
     signal
         What the outputs play, ``(outputs, samples)``.
     played
@@ -78,6 +78,8 @@ class OverlappedSignal:
         That sweep.
     level
         Of each driver's sweep over that of a sequential capture, linear.
+    head
+        Samples of silence at the beginning that are left out: a sweep that starts earlier is silent there.
     """
 
     starts: tuple[int, ...]
@@ -85,6 +87,7 @@ class OverlappedSignal:
     played: NDArray[np.float32]
     sweep: Sweep
     level: float
+    head: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

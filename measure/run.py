@@ -254,7 +254,9 @@ def _overlapped(hand: CaptureLoop, plan: Plan, mode: OverlapMode) -> CaptureAnal
         made = overlap.together(rig, plan, how)
         wanted = any(c.source is ALL for c in session.missing(made)) and session.holds_raw(plan.name)
         first = _first(session, CaptureAnalyser.of(rig, plan))[1] if wanted else None
-        return CaptureAnalyser.of(rig, made, None if first is None else Separation.of(rig, plan, first, how.wait))
+        return CaptureAnalyser.of(
+            rig, made, None if first is None else Separation.of(rig, plan, first, how.wait, how.turns(len(first)))
+        )
     if mode == "on":
         raise Held(
             f"{plan.name}: drivers cannot overlap: {how.why}. Measure with --overlap off or auto; to continue this run "
@@ -280,7 +282,7 @@ def _settled(hand: CaptureLoop, plan: Plan) -> Overlap:
     if not how.used:
         return how
     known = None if uncalibrated(description, plan.mics) else pascals(description, plan.mics)
-    level = overlap.level_for([x[:-1] for x in raws], how.wait, known, description)
+    level = overlap.level_for([x[:-1] for x in raws], how.starts(len(raws)), known, description)
     compression = overlap.compression(plan, [row[i] for i, row in enumerate(wholes)], level)
     return _checked(hand, plan, replace(how, level=level), compression)
 

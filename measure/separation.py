@@ -116,21 +116,26 @@ class Separation:
     wait
         Samples between the starts of two drivers' sweeps.
     own
-        Energy of each driver's response ``(driver, mic)``.
+        Energy of each driver's response ``(driver, mic)``; drivers stand in the order in which they start.
     harmonics
         Energy of later drivers' harmonics in a driver's window ``(driver, later driver, mic)``.
     ahead
         The same in each block ahead of it, its own harmonics and what rings ahead of it included ``(driver, later
         driver, mic, block)``.
+    order
+        Which drivers of the rig they are.
     """
 
     wait: int
     own: Float
     harmonics: Float
     ahead: Float
+    order: tuple[int, ...]
 
     @classmethod
-    def of(cls, rig: Description, plan: Plan, wholes: list[list[NDArray[np.floating]]], wait: int) -> Separation:
+    def of(
+        cls, rig: Description, plan: Plan, wholes: list[list[NDArray[np.floating]]], wait: int, order: tuple[int, ...]
+    ) -> Separation:
         """From what every driver at the first position is as each driver's responses are read.
 
         Parameters
@@ -138,8 +143,13 @@ class Separation:
         plan
             Sequential.
         wholes
-            See :meth:`CaptureAnalyser.as_read`.
+            See :meth:`CaptureAnalyser.as_read`; drivers as in the rig.
+        wait
+            Samples between the starts of two drivers' sweeps.
+        order
+            Drivers in the order in which they start.
         """
+        wholes = [[wholes[played][reader] for reader in order] for played in order]
         count, mics, more = len(wholes), len(plan.mics), arrivals_differ(rig, plan)
         taps, (first, end) = plan.before + plan.after, _blocks(plan, wait)
         kinds = {id(w): (over_lag(w, plan.before), noise_of(w, plan)) for row in wholes for w in row}
@@ -156,7 +166,7 @@ class Separation:
                     own[i] = here
                 else:
                     harmonics[i, j] = np.where(here > OF_NOISE * taps * noise, here, 0.0)
-        return cls(wait, own, harmonics, ahead)
+        return cls(wait, own, harmonics, ahead, order)
 
     def left(self, plan: Plan, wholes: Sequence[NDArray[np.floating]]) -> tuple[Float, Float]:
         """What all others leave in each driver's window at a position, and what they may, re its response.
@@ -166,13 +176,14 @@ class Separation:
         plan
             With overlapped captures.
         wholes
-            The overlapped capture as each driver is read: circular, the first one's time zero at ``plan.before``,
-            without what lies outside the swept band ``(mic, size)``.
+            The overlapped capture as each driver of the rig is read: circular, time zero of the first to start at
+            ``plan.before``, without what lies outside the swept band ``(mic, size)``.
 
         Returns
         -------
-        Ratios of energy ``(driver, mic)``: found, and the limit.
+        Ratios of energy ``(driver, mic)``, drivers in the order in which they start: found, and the limit.
         """
+        wholes = [wholes[driver] for driver in self.order]
         taps, last = plan.before + plan.after, (len(wholes) - 1) * self.wait
         kinds: dict[int, tuple[Float, Float]] = {}
         for whole in wholes:
@@ -206,9 +217,10 @@ class Separation:
         driver, mic = np.unravel_index(int(np.argmax(found / limit)), found.shape)
         if found[driver, mic] <= limit[driver, mic]:
             return ""
+        name, at = plan.sources.names[self.order[driver]], plan.mics[mic].name
         return (
             f"other drivers leave {float(power_db(found[driver, mic])):.0f} dB in the response of "
-            f"{plan.sources.names[driver]} at {plan.mics[mic].name} (limit {float(power_db(limit[driver, mic])):.0f} "
+            f"{name} at {at} (limit {float(power_db(limit[driver, mic])):.0f} "
             "dB): their decay or harmonics last longer here than at the first position"
         )
 

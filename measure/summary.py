@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.measure.impulse import ImpulseResponse, elevations_deg, ring_rows
-from sweetspot.measure.overlap import cannot
+from sweetspot.measure.overlap import cannot, shortest
 from sweetspot.measure.plan import OverlapMode, Plan
 from sweetspot.measure.session import Session
 
@@ -55,7 +55,7 @@ def _at_best(plan: Plan, data: dict[str, Any], overlap: OverlapMode | None) -> l
     if why:
         return [f"  --overlap {overlap}: not possible: {why}"]
     drivers, repeats = len(plan.sources.names), int(data["repeats"])
-    one = data["capture_s"] + (drivers - 1) * (plan.before + plan.after) / plan.sweep.fs
+    one = drivers * data["capture_s"] / shortest(plan, plan.before + plan.after).gain
     least = (drivers * repeats + 1) * data["capture_s"] + (1 + (len(plan.positions) - 1) * repeats) * one
     data["overlapped_audio_s"] = least
     return [f"  --overlap {overlap}: at least {_minutes(least)}; determined after the first position"]

@@ -38,6 +38,10 @@ EARLIER_S = (0.09, 0.13)
 FLOOR = 3e-8
 """Residual of converter and sweep ends re the direct sound (power), without noise."""
 
+ABSENT = 1e-3
+"""Power of the first source re that of the loudest in a band, below which that one's decay stands for all: a tweeter
+that starts first says nothing of woofers."""
+
 HARMONICS = tuple(range(2, 10))
 DIRECT_S = 0.03
 HALF_WIDTH = 2.0 ** (1.0 / 5.0)
@@ -67,7 +71,10 @@ class LagBands:
     bins
         First bin and window over the bins of each band.
     arrivals
-        Lags at which further sources begin, s (overlapped sweeps): each decays like the first.
+        Lags at which further sources begin, s (overlapped sweeps): each decays like the first, or in bands where that
+        one does not play, like the loudest.
+    head
+        What is left out at the beginning of the captures, s.
     """
 
     sweep: Sweep
@@ -76,6 +83,7 @@ class LagBands:
     f: Float
     bins: tuple[tuple[int, NDArray[np.float32]], ...]
     arrivals: tuple[float, ...] = ()
+    head: float = 0.0
 
     @property
     def step(self) -> float:
@@ -99,7 +107,7 @@ class LagBands:
         return np.asarray(np.maximum(DIRECT_S, CYCLES / self.width))
 
 
-def lags(sweep: Sweep, size: int, arrivals: tuple[float, ...] = ()) -> LagBands:
+def lags(sweep: Sweep, size: int, arrivals: tuple[float, ...] = (), head: float = 0.0) -> LagBands:
     """The bands of a sixth of an octave within the judged band, each with the square of a Hann window."""
     low, high = sweep.band
     octaves = float(np.log2(high / low / HALF_WIDTH**2))
@@ -112,7 +120,7 @@ def lags(sweep: Sweep, size: int, arrivals: tuple[float, ...] = ()) -> LagBands:
         place = (np.arange(first, last + 1) - ends[0]) / (ends[1] - ends[0])
         bins.append((first, (np.sin(np.pi * place) ** 4).astype(np.float32)))
     steps = int(fft.next_fast_len(max(round(size / sweep.fs / STEP_S), 8), real=True))
-    return LagBands(sweep, size, steps, f, tuple(bins), arrivals)
+    return LagBands(sweep, size, steps, f, tuple(bins), arrivals, head=head)
 
 
 def burst(transfer: NDArray[np.complexfloating], where: LagBands, delay: float) -> tuple[float, float, float] | None:
@@ -238,7 +246,7 @@ def _worst(power: Float, where: LagBands, seconds: float) -> tuple[float, float,
     band, lag = (int(i) for i in np.unravel_index(int(np.argmax(ratio)), ratio.shape))
     total = where.size / where.sweep.fs
     passed = where.sweep.rate * float(np.log(where.f[band] / where.sweep.swept[0]))
-    return (lag * where.step + passed) % total, float(where.f[band]), float(ratio[band, lag])
+    return (lag * where.step + passed - where.head) % total, float(where.f[band]), float(ratio[band, lag])
 
 
 def _running_mean(rows: Float, width: int, origin: int = 0) -> Float:
@@ -250,23 +258,46 @@ def _running_mean(rows: Float, width: int, origin: int = 0) -> Float:
 
 def _allowed(mean: Float, where: LagBands, how: _Averages) -> Float:
     """The most power ``(band, lag)`` that response, harmonics and noise may have; less where all have less."""
+    first = _references(mean, where, how)
+    mean = _each_rolled(mean, -first)
     direct = np.where(how.beside, mean, 0.0).max(axis=1)
     noise = (_noise(mean, how) + FLOOR * direct + FLOOR**1.2 * direct.max())[:, None]
     excess = np.maximum(mean - noise, 0.0)
     like = _median_around(excess / np.maximum(direct, 1e-300)[:, None], where.around) * direct[:, None]
     expected = noise + np.where(how.beside, direct[:, None], NEIGHBOURS_MARGIN * like)
     if np.all(mean <= how.margin * expected):
-        return np.asarray(how.margin * expected)  # a band's own decay only adds to it: half the time for most captures
+        # a band's own decay only adds to it: half the time for most captures
+        return np.asarray(how.margin * _each_rolled(expected, first))
     decay = _decay(excess, where, how, np.minimum(direct[:, None], EARLY_MARGIN * like), direct)
     decay = np.maximum(decay, NEIGHBOURS_MARGIN * like) if not where.arrivals else decay + NEIGHBOURS_MARGIN * like
-    expected = noise + decay
+    expected = _each_rolled(noise + decay, first)
+    mean = _each_rolled(mean, first)
     if np.all(mean <= how.margin * expected):
         return np.asarray(how.margin * expected)  # nor do arrivals take from it
     above = np.maximum(mean - ARRIVED * noise, 0.0)
     begins = (0.0, *where.arrivals)
+    if np.any(first):
+        expected += np.where(first[:, None] != 0, _arrival(above, decay, direct, where, 0.0, how.reach), 0.0)
     for at in (*where.arrivals, *(at - where.sweep.rate * float(np.log(k)) for at in begins for k in HARMONICS)):
         expected += _arrival(above, decay, direct, where, at, how.reach)
     return np.asarray(how.margin * expected)
+
+
+def _references(mean: Float, where: LagBands, how: _Averages) -> NDArray[np.intp]:
+    """Steps ``(band,)`` at which the source begins whose decay stands for all: the first, or else the loudest."""
+    if not where.arrivals:
+        return np.zeros(len(mean), dtype=np.intp)
+    at = np.array([round(lag / where.step) for lag in (0.0, *where.arrivals)])
+    peaks = np.stack([np.where(how.beside, np.roll(mean, -step, axis=1), 0.0).max(axis=1) for step in at])
+    return np.asarray(np.where(peaks[0] < ABSENT * peaks.max(axis=0), at[np.argmax(peaks, axis=0)], 0))
+
+
+def _each_rolled(rows: Float, steps: NDArray[np.intp]) -> Float:
+    """``(band, lag)`` with each band moved by its own steps."""
+    if not np.any(steps):
+        return rows
+    lag = (np.arange(rows.shape[1]) - steps[:, None]) % rows.shape[1]
+    return np.asarray(np.take_along_axis(rows, lag, axis=1))
 
 
 def _noise(mean: Float, how: _Averages) -> Float:

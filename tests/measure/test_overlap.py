@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 from sweetspot.measure import folder, overlap, plan, summary
+from sweetspot.measure.judge import burst
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.run import measure, planned
-from sweetspot.measure.separation import GUARD_S, arrivals_differ
+from sweetspot.measure.separation import GUARD_S, Separation, arrivals_differ
 from sweetspot.measure.session import Session
 from sweetspot.measure.shot import ALL, CaptureKey, Shot
+from sweetspot.measure.sweep import swept
 from sweetspot.rigs.errors import Held
 from sweetspot.rigs.protocol import Recording, Rig
 from sweetspot.rigs.rig_file.added_faults import with_faults
@@ -84,6 +86,137 @@ def worst_db(one: np.ndarray, other: np.ndarray, rig: Description) -> np.ndarray
     return np.asarray(20.0 * np.log10((off / true).max(axis=(1, 2)) + 1e-20))
 
 
+@pytest.fixture
+def two_way(long: Description, tmp_path: Path) -> Description:
+    """The crooked rig whose second driver is a tweeter, and whose others begin at 150 Hz."""
+    text = re.sub(r"band_hz = \[(?:80|100), ", "band_hz = [150, ", long.text)
+    return parse(text.replace("band_hz = [120, ", "band_hz = [1500, "), folder=tmp_path)
+
+
+def whole_cycles(rig: Description) -> float:
+    """Samples by which whole cycles make the loopback's sweep longer or shorter."""
+    first, last = swept(rig.sweep.band_hz, rig.fs)
+    return float(np.log(last / first) / first * rig.fs)
+
+
+def test_silence_ahead_of_the_first_sound_is_not_captured(two_way: Description) -> None:
+    """A tweeter, which is silent longest, starts first; what is left out of any driver's signal is below -80 dB."""
+    wanted = plan.make(two_way, "ears")
+    wait = wanted.before + wanted.after
+    how = overlap.shortest(wanted, wait)
+    assert how.order == (1, 0, 2)
+    assert how.starts(3) == (wait, 0, 2 * wait)
+    assert how.head > 0.5 * two_way.fs
+    cut, whole = (overlap.together(two_way, wanted, one).together for one in (how, replace(how, head=0)))
+    assert cut is not None
+    assert whole is not None
+    assert len(whole.played) - len(cut.played) == pytest.approx(how.head, abs=whole_cycles(two_way))
+    assert how.gain == pytest.approx(3 * len(wanted.played) / len(cut.played), rel=0.05)
+    for driver, start in zip(two_way.driver, how.starts(3), strict=True):
+        one, other = (x.signal[driver.channel - 1] for x in (cut, whole))
+        both = min(len(one), len(other) - how.head)
+        assert (one[:both] == other[how.head :][:both]).all()
+        assert not one[both:].any()
+        assert not other[how.head :][both:].any()
+        energy = other.astype(float) ** 2
+        assert energy[: how.head].sum() < 1e-8 * energy.sum()
+        assert np.argmax(energy > 1e-4 * energy.max()) > start
+
+
+def test_lags_stay_free_to_show_the_noise(two_way: Description) -> None:
+    """However long drivers are silent, two kept windows lie between the last response and the first harmonics."""
+    late = two_way.model_copy(
+        update={"driver": tuple(d.model_copy(update={"band_hz": (9000.0, 18000.0)}) for d in two_way.driver)}
+    )
+    wanted = plan.make(late, "ears")
+    taps = wanted.before + wanted.after
+    how = overlap.shortest(wanted, taps)
+    cut = overlap.together(late, wanted, how).together
+    assert cut is not None
+    free = len(cut.played) - max(how.starts(3)) - wanted.sweep.rate * np.log(10.0) * late.fs
+    assert free == pytest.approx(2 * taps, abs=whole_cycles(late))
+
+
+def test_a_tweeter_that_starts_first_is_no_measure_for_woofers(
+    two_way: Description, lab_rig: LabRig, tmp_path: Path
+) -> None:
+    """It has no decay at low frequencies to judge the others' by; a slam there is found all the same, and when."""
+    kept, errors = {}, {}
+    noisy = parse(two_way.text.replace(QUIET, ""), folder=tmp_path)
+    for mode, rig in (("off", two_way), ("on", two_way), ("noise", noisy), ("slam", with_faults(noisy, [SLAM]))):
+        here = session_of(rig, tmp_path / mode)
+        run(rig, here, lab_rig(rig, "T-9"), "off" if mode == "off" else "on")
+        with Session.read(here / "session.h5") as session:
+            kept[mode], how = session.responses("ears").h, session.overlap("ears")
+            errors[mode] = session.per_bin("ears", "stderr", whole=True)
+            rejected = session.rejected("ears")
+        if mode != "off":
+            assert how is not None
+            assert how.order == (1, 0, 2)
+            assert not how.sequential
+        if mode != "slam":
+            assert not rejected
+    ((_, reason),) = rejected
+    found = re.match(r"burst at (\d\.\d) s", reason)
+    assert found
+    assert float(found[1]) == pytest.approx(1.2, abs=0.15)
+    assert (worst_db(kept["off"], kept["on"], two_way) < -70.0).all()
+    off = np.abs(np.fft.rfft(kept["noise"] - kept["on"]))[1:]
+    inside = slice(*(round(f * kept["on"].shape[-1] / two_way.fs) for f in (2500.0, 15000.0)))
+    stated = np.sqrt(np.mean(errors["noise"][1:, ..., inside] ** 2, axis=-1))
+    assert np.sqrt(np.mean(off[..., inside] ** 2, axis=-1)) == pytest.approx(stated, rel=0.25)
+
+
+def test_a_woofer_s_decay_is_judged_by_its_own(two_way: Description) -> None:
+    """At low frequencies the first source has nothing: what follows the second one there is no burst."""
+    fs, wanted = two_way.fs, plan.make(two_way, "ears")
+    size, late = 4 * fs, round(0.8 * fs)
+    rng = np.random.default_rng(3)
+    where = burst.lags(wanted.sweep, size, (late / fs,))
+    tweeter, woofer = np.zeros(size), np.zeros(size)
+    for one, begins in ((tweeter, 0), (woofer, late)):
+        one[begins : begins + fs] = rng.standard_normal(fs) * 10.0 ** (-3.0 * np.arange(fs) / fs / 0.5) / 30.0
+        one[begins] = 1.0
+    above = np.sin(0.5 * np.pi * np.clip(np.fft.rfftfreq(size, 1.0 / fs) / 700.0 - 1.0, 0.0, 1.0)) ** 2
+    whole = above * np.fft.rfft(tweeter) + np.fft.rfft(woofer + 1e-7 * rng.standard_normal(size))
+    assert burst.burst(whole.astype(np.complex64), where, 0.0) is None
+    slam = np.zeros(size)
+    slam[round(2.5 * fs) : round(2.5 * fs) + 2000] = 1e-3 * rng.standard_normal(2000)
+    found = burst.burst((whole + np.fft.rfft(slam)).astype(np.complex64), where, 0.0)
+    assert found is not None
+
+
+def test_the_driver_that_is_disturbed_is_named(two_way: Description) -> None:
+    """A tweeter that starts first rings into the window of the woofer, which starts second."""
+    wanted = plan.make(two_way, "ears")
+    wait, taps = round(1.5 * (wanted.before + wanted.after)), wanted.before + wanted.after
+    how = overlap.shortest(wanted, wait)
+    assert how.order == (1, 0, 2)
+    quiet = np.full((2, len(wanted.played)), 1e-9, dtype=np.float32)
+    quiet[:, wanted.before] = 1.0
+    separation = Separation.of(two_way, wanted, [[quiet] * 3] * 3, wait, how.order)
+    whole = np.full((2, len(wanted.played) + 2 * wait), 1e-9, dtype=np.float32)
+    t = np.arange(wait + taps) / two_way.fs
+    whole[:, wanted.before : wanted.before + len(t)] += np.random.default_rng(5).standard_normal(len(t)) * 10.0 ** (
+        -3.0 * t / 0.15
+    )
+    whole[:, wanted.before : wanted.before + 2 * wait + 1 : wait] += 1.0
+    assert "in the response of woofer at" in separation.refused(wanted, [whole] * 3)
+
+
+def test_what_older_versions_settled_on_is_read(long: Description) -> None:
+    """Their records know neither order nor head: drivers start as in the rig, and nothing is left out."""
+    known = json.loads(json.dumps({"wait": 5000, "level": 0.5, "gain": 2.0, "why": "", "sequential": [[1, "late"]]}))
+    how = Overlap(**known)
+    made = overlap.together(long, plan.make(long, "ears"), how).together
+    assert made is not None
+    assert made.starts == (0, 5000, 10000)
+    assert made.head == 0
+    alone = len(plan.make(long, "ears").played)
+    assert len(made.played) == pytest.approx(alone + 10000, abs=whole_cycles(long))
+
+
+SLAM = "slam at=6 s=1.2 db=-25"
 LIVE = 3
 """Position (from 0) in the crooked lab with a reverberant path."""
 
@@ -284,10 +417,12 @@ def test_another_driver_s_tail_is_kept_out(long: Description) -> None:
 
 def test_all_together_stay_below_full_scale(long: Description) -> None:
     loud = [np.full((2, 9000), 0.5, dtype=np.float32)] * 3
-    assert overlap.level_for(loud, 100, np.full(2, 1e-6), long) == pytest.approx(overlap.HEADROOM / 1.5)
-    assert overlap.level_for(loud, 100, np.full(2, 100.0), long) == pytest.approx(1.0 / 3.0, rel=0.02)
-    assert overlap.level_for(loud, 100, None, long) == pytest.approx(1.0 / 3.0, rel=0.02), "as loud as one alone"
-    assert overlap.level_for([x / 100 for x in loud], 100, np.full(2, 1e-6), long) == 1.0
+    assert overlap.level_for(loud, (0, 100, 200), np.full(2, 1e-6), long) == pytest.approx(overlap.HEADROOM / 1.5)
+    assert overlap.level_for(loud, (0, 100, 200), np.full(2, 100.0), long) == pytest.approx(1.0 / 3.0, rel=0.02)
+    assert overlap.level_for(loud, (0, 100, 200), None, long) == pytest.approx(1.0 / 3.0, rel=0.02), (
+        "as loud as one alone"
+    )
+    assert overlap.level_for([x / 100 for x in loud], (0, 100, 200), np.full(2, 1e-6), long) == 1.0
 
 
 def test_agreement_is_judged_with_the_noise(long: Description) -> None:
