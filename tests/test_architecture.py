@@ -28,6 +28,7 @@ DOORS = {
     "socket": ("rigs/turntable/", "rigs/lab/stage/et250_machine.py", "processor/live/poses.py"),
     "jack": ("rigs/hosts/jack_client.py",),
     "h5py": ("rigs/storage/",),
+    "deflate": ("rigs/storage/packing.py",),
     "sofar": ("rigs/storage/sofa_writer.py",),
     "soundfile": ("measure/incoming/files.py", "processor/files.py", "measure/share/export.py"),
     "numba": ("processor/compiled/loops.py", "processor/live/callback.py", "processor/live/state.py"),

@@ -17,10 +17,18 @@ KINDS = {
     VERIFICATION: Kind(VERIFICATION, SCHEMA_VERSION, schema.VERIFY_AGAIN, schema.check),
 }
 
-PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 4}
+PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 6}
 """How data sets are compressed: without loss, by filters that every HDF5 library has.
 
-Level 4 makes captures 3 % smaller than level 1 at the same speed, 70 MB/s; level 6 another 0.3 % at half of it.
+The level is libdeflate's. Level 6 makes captures 0.985 of what zlib's level 4 makes of them, in 0.6 of the time; level
+10 another 0.99 in five times as long.
 """
 
-LONGEST_CHUNK = 1 << 16
+LONGEST_CHUNK = 1 << 18
+"""Samples of a capture in one piece: as many as HDF5 keeps in memory. Pieces of 65536 are 0.4 % larger."""
+
+
+def capture_chunks(shape: tuple[int, int]) -> tuple[int, int]:
+    """Chunks of a capture ``(channel, samples)``: one channel, in equal pieces."""
+    pieces = max(1, -(-shape[1] // LONGEST_CHUNK))
+    return 1, -(-shape[1] // pieces)

@@ -17,7 +17,7 @@ from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import SETS, OverlapMode, Plan, SetName
 from sweetspot.measure.session import disk, samples
 from sweetspot.measure.session import schema as schema_
-from sweetspot.measure.session.layout import KINDS, LONGEST_CHUNK, PACKED, SCHEMA
+from sweetspot.measure.session.layout import KINDS, PACKED, SCHEMA, capture_chunks
 from sweetspot.measure.shot import ALL, Capture, CaptureKey, Shot
 from sweetspot.measure.splice import SpliceNote
 from sweetspot.rigs.errors import BadInput
@@ -354,7 +354,7 @@ class Session:
         there = (raw.data(k).attrs for k in raw if k.lstrip("x").startswith(capture.place) and k != name)
         made = sum(SPLICED not in attrs for attrs in there)
         x, attrs = samples.kept(shot.recording.x)
-        data = raw.create_data(None, x, chunks=(1, min(x.shape[1], LONGEST_CHUNK)), **PACKED)
+        data = raw.create_data(None, x, chunks=capture_chunks(x.shape), **PACKED)
         data.attrs.update(**asdict(capture.pose), **attrs)
         data.attrs.update(started_utc=shot.recording.started, xruns=shot.recording.xruns, delay_s=shot.delay)
         data.attrs.update(reason=str(shot.reason or ""), run=made + 1, snr_db=shot.snr_db, clock_ppm=shot.clock_ppm)

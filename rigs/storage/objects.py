@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import packing
 from sweetspot.rigs.storage.translation import guarded
 
 DIGEST = "sha256"
@@ -149,7 +150,8 @@ class Data:
         with guarded(self.path, self.name):
             if DIGEST in self._data.attrs:
                 del self._data.attrs[DIGEST]
-            self._data[index] = value
+            if not packing.write(self._data, index, value):
+                self._data[index] = value
 
     def join(self, group: Any, name: str) -> None:
         """Become a member of a group of the same file."""
@@ -286,9 +288,12 @@ class Group:
         """
         array = _storable(values)
         layout = {} if in_one_piece and array.size else _chunked(array, storage)
+        content = None if "compression" in layout else array
         with guarded(self.path, self._named(name or "a new data set")):
-            made = self._group.create_dataset(name, data=array, track_times=False, **layout)
+            made = self._group.create_dataset(name, array.shape, array.dtype, content, track_times=False, **layout)
         data = Data(made, self.path, self._trusted, self._remedy)
+        if content is None:
+            data[...] = array
         if stamp:
             data.stamp(array)
         return data

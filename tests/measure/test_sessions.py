@@ -24,6 +24,7 @@ from sweetspot.measure.judge.attempts import Attempt, accounts
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
+from sweetspot.measure.session.layout import capture_chunks
 from sweetspot.measure.shot import ALL, CaptureKey
 from sweetspot.rigs.errors import BadInput, Held
 from sweetspot.rigs.layout import Pose
@@ -168,6 +169,12 @@ def test_captures_of_a_converter_are_kept_as_its_counts(crooked: Description, la
         data.attrs["full_scale"] = 1 << 15
     with pytest.raises(BadInput, match="int32 with full_scale = 32768 and offset = 8421504; int32 with 8388608"):
         Session.read(run / "session.h5")
+
+
+def test_long_captures_are_kept_in_equal_pieces() -> None:
+    assert capture_chunks((3, 89_583)) == (1, 89_583)
+    assert capture_chunks((3, 1 << 18)) == (1, 1 << 18)
+    assert capture_chunks((3, (1 << 18) + 1)) == (1, (1 << 17) + 1)
 
 
 def test_a_level_that_drifts_shows_in_the_closure(crooked: Description, lab_rig: MakeRig, tmp_path: Path) -> None:

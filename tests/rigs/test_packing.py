@@ -1,0 +1,169 @@
+"""Chunks that are packed here are what HDF5's own filters read and write, whatever is written and wherever."""
+
+from __future__ import annotations
+
+import io
+import math
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from sweetspot.rigs.storage import Group, packing
+
+PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 6}
+SHAPE, CHUNKS = (5, 3, 47), (2, 3, 20)
+
+
+@pytest.fixture
+def file() -> Iterator[h5py.File]:
+    with h5py.File(io.BytesIO(), "w") as made:
+        yield made
+
+
+def group(file: h5py.File) -> Group:
+    return Group(file, Path("a file"), True, "make it again")
+
+
+def noise(shape: tuple[int, ...], dtype: str = "f4", seed: int = 0) -> NDArray[Any]:
+    """Every bit at random: nothing that shrinks."""
+    count = math.prod(shape) * np.dtype(dtype).itemsize
+    return np.frombuffer(np.random.default_rng(seed).bytes(count), dtype).reshape(shape)
+
+
+def counts(shape: tuple[int, ...], dtype: str = "i4") -> NDArray[Any]:
+    """Of a quiet signal: most bytes are alike."""
+    return np.random.default_rng(1).normal(0.0, 50.0, shape).round().astype(dtype)
+
+
+def stored(data: h5py.Dataset) -> list[tuple[tuple[int, ...], int, bytes]]:
+    """Chunks as they lie in the file: place, filter mask, bytes."""
+    infos = [data.id.get_chunk_info(k) for k in range(data.id.get_num_chunks())]
+    return [(i.chunk_offset, *data.id.read_direct_chunk(i.chunk_offset)) for i in infos]
+
+
+@pytest.mark.parametrize("dtype", ["i4", "<f4", ">f4", "f8", "i2", "u1", "c8"])
+@pytest.mark.parametrize("make", [counts, noise])
+def test_the_librarys_own_filters_read_what_was_packed(file: h5py.File, dtype: str, make: Any) -> None:
+    values = make(SHAPE, dtype)
+    group(file).create_data("x", values, chunks=CHUNKS, **PACKED)
+    file.flush()
+    found = file["x"]
+    assert found[...].tobytes() == values.tobytes()
+    assert found.dtype == values.dtype
+    assert {mask for _, mask, _ in stored(found)} <= {0, packing.NOT_DEFLATED}
+    assert (found.shuffle, found.compression, found.fletcher32) == (True, "gzip", True)
+
+
+@pytest.mark.parametrize("fill", [0, -7])
+def test_chunks_hold_the_bytes_that_the_library_would_store(file: h5py.File, fill: int) -> None:
+    """Edges included: the padding, the order of the filters and their checksum, which is that of the stored bytes."""
+    values = counts(SHAPE)
+    group(file).create_empty("ours", SHAPE, "i4", fill, chunks=CHUNKS, **PACKED)[:] = values
+    theirs = file.create_dataset("theirs", SHAPE, "i4", fillvalue=fill, chunks=CHUNKS, fletcher32=True, **PACKED)
+    theirs[...] = values
+    file.flush()
+    assert len(stored(theirs)) == 3 * 1 * 3
+    for (place, mask, ours), (where, other, usual) in zip(stored(file["ours"]), stored(theirs), strict=True):
+        assert (place, mask) == (where, other)
+        assert unpacked(ours) == unpacked(usual)
+        assert usual[-4:] == packing.fletcher32(usual[:-4]).to_bytes(4, "little")
+
+
+def unpacked(chunk: bytes) -> bytes:
+    """By zlib, which ends at the end of its stream: the checksum is left."""
+
+    reader = zlib.decompressobj()
+    plain = reader.decompress(chunk)
+    assert reader.eof
+    assert len(reader.unused_data) == 4
+    return plain
+
+
+def test_a_chunk_that_does_not_shrink_is_kept_as_it_is(file: h5py.File) -> None:
+    values = noise((2, 3000))
+    group(file).create_data("x", values, chunks=(1, 3000), **PACKED)
+    chunks = stored(file["x"])
+    assert [(mask, len(raw)) for _, mask, raw in chunks] == [(packing.NOT_DEFLATED, 4 * 3000 + 4)] * 2
+    assert file["x"][...].tobytes() == values.tobytes()
+
+
+@given(st.binary(max_size=3000) | st.integers(0, 70_000).map(bytes) | st.integers(1, 70_000).map(lambda n: b"\xff" * n))
+@settings(max_examples=60, deadline=None)
+def test_the_checksum_is_the_librarys(content: bytes) -> None:
+    if not content:
+        assert packing.fletcher32(content) == 0
+        return
+    with h5py.File(io.BytesIO(), "w") as file:
+        data = file.create_dataset("x", data=np.frombuffer(content, "u1"), chunks=(len(content),), fletcher32=True)
+        file.flush()
+        ((_, _, raw),) = stored(data)
+    assert raw == content + packing.fletcher32(content).to_bytes(4, "little")
+
+
+def indices(length: int) -> st.SearchStrategy[Any]:
+    edges = st.integers(0, length) | st.none()
+    return st.integers(0, length - 1) | st.builds(slice, edges, edges) | st.just(slice(None))
+
+
+@given(st.lists(st.tuples(*map(indices, SHAPE)) | st.tuples(*map(indices, SHAPE[:1])), min_size=1, max_size=6))
+@settings(max_examples=80, deadline=None)
+def test_any_part_that_is_written_is_what_an_array_would_hold(places: list[tuple[Any, ...]]) -> None:
+    """Whole chunks or parts of them, one after the other in any order, as HDF5's own cache of chunks has it."""
+    with h5py.File(io.BytesIO(), "w") as file:
+        data = group(file).create_empty("x", SHAPE, "f4", np.nan, chunks=CHUNKS, **PACKED)
+        wanted = np.full(SHAPE, np.nan, "f4")
+        for number, place in enumerate(places):
+            values = np.random.default_rng(number).normal(size=wanted[place].shape)
+            data[place] = values
+            wanted[place] = values
+            assert np.array_equal(file["x"][...], wanted, equal_nan=True)
+        file.flush()
+        file["x"].id.refresh()
+        assert np.array_equal(file["x"][...], wanted, equal_nan=True)
+
+
+def test_whole_chunks_are_packed_here_and_the_rest_by_the_library(file: h5py.File) -> None:
+    data = file.create_dataset("x", SHAPE, "f4", fillvalue=np.nan, chunks=CHUNKS, fletcher32=True, **PACKED)
+    one = np.ones((2, 3, 20))
+    assert packing.write(data, (slice(0, 2), slice(None), slice(20, 40)), one)
+    assert packing.write(data, (slice(4, None), slice(None), slice(40, None)), 2.0)
+    assert len(stored(data)) == 2
+    assert float(data[4, 0, 46]) == 2.0
+    for part in (0, (slice(0, 2), 1), (slice(0, 2), slice(None), slice(20, 39)), (slice(0, 4, 2),), [0, 1], -1):
+        assert not packing.write(data, part, 3.0), part
+    assert not packing.write(data, (), np.ones(4)), "no such shape"
+    assert not packing.write(data, (), np.full(SHAPE, "1")), "a text is no number"
+    assert not packing.write(file.create_dataset("raw", SHAPE, "f4", chunks=CHUNKS), (), 1.0)
+    other = file.create_dataset("gzip", SHAPE, "f4", chunks=CHUNKS, compression="gzip", fletcher32=True)
+    assert not packing.write(other, (), 1.0), "without shuffle"
+    assert len(stored(data)) == 2
+
+
+def test_a_later_value_replaces_one_that_the_library_has_in_memory(file: h5py.File) -> None:
+    data = group(file).create_empty("x", (4, 20), "f4", np.nan, chunks=(2, 20), **PACKED)
+    data[0] = np.ones(20)
+    data[0:2] = np.full((2, 20), 5.0)
+    file.flush()
+    assert np.all(file["x"][:2] == 5.0)
+    data[1] = np.full(20, 7.0)
+    assert np.array_equal(data[:2, 3], [5.0, 7.0])
+
+
+@pytest.mark.parametrize("make", [counts, noise])
+def test_a_changed_byte_of_a_packed_chunk_is_found(file: h5py.File, make: Any) -> None:
+    """That of noise by its checksum alone."""
+    group(file).create_data("x", make((1, 4000)), chunks=(1, 4000), **PACKED)
+    ((place, mask, raw),) = stored(file["x"])
+    changed = bytearray(raw)
+    changed[len(raw) // 2] ^= 4
+    file["x"].id.write_direct_chunk(place, bytes(changed), mask)
+    with pytest.raises(OSError, match="filter returned failure"):
+        file["x"][...]
