@@ -21,6 +21,7 @@ from sweetspot.calibrate.plant import (
     ahead,
     corrected,
     expected,
+    frequencies,
     metrics,
     positions,
     spectra,
@@ -292,9 +293,8 @@ def beams(e: Evidence) -> dict[str, tuple[Float, Float]]:
     p = e.fitted.prediction
     if not ahead.has_directions(e.polar):
         return {}
-    h, f = spectra(e.polar)
-    if p.whole is not None:
-        h = gates.spectra(e.polar, p.whole.polar_gate)
+    f = frequencies(e.polar.fs)
+    h = spectra(e.polar)[0] if p.whole is None else gates.spectra(e.polar, p.whole.polar_gate)
     found = {
         "before": around(h[:, 0, e.fitted.reference[0]], np.radians(e.polar.positions["azimuth_deg"]), f),
         "matrix": around(_mid(e, h[:, 0]), np.radians(e.polar.positions["azimuth_deg"]), f),

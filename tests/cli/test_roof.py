@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,3 +154,25 @@ def test_a_result_for_a_file_is_written_without_the_library_for_terminals() -> N
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout == 'PASS: text\n{\n  "a": 1\n}\n'
     assert done.stderr.splitlines()[1:] == ["a line"]
+
+
+def test_only_the_command_that_is_called_is_prepared() -> None:
+    """Whole where help or a mistake needs all names; the program itself stays whole."""
+    from typer.main import get_command
+
+    from sweetspot.command_line import build, narrowed
+
+    app = build("rigs", "measure")
+
+    def names(*words: str) -> dict[str, list[str]]:
+        found: Any = get_command(narrowed(app, words))
+        return {name: list(getattr(c, "commands", ())) for name, c in found.commands.items()}
+
+    whole = names()
+    assert set(whole) == {"rig", "measure", "sofa"}
+    assert {"polar", "show", "export"} < set(whole["measure"])
+    assert names("measure", "show", "RUN", "--only", "polar") == {"measure": ["show"]}
+    assert names("measure", "--help") == names("measure", "sho") == {"measure": whole["measure"]}
+    assert names("measur") == names("--version") == whole
+    assert get_command(narrowed(app, ["sofa", "RUN"])).name == "sofa"
+    assert names() == whole
