@@ -18,7 +18,7 @@ from sweetspot.rigs.storage.atomic import discard, write
 from sweetspot.rigs.storage.journal import JournaledFile
 from sweetspot.rigs.storage.objects import Group
 from sweetspot.rigs.storage.seal import Seal
-from sweetspot.rigs.storage.structure import check_structure
+from sweetspot.rigs.storage.structure import DataCheck, check_links, check_structure, data_check
 from sweetspot.rigs.storage.translation import guarded, in_use
 
 try:
@@ -32,8 +32,8 @@ CHECKSUMS = "checksums"
 _sound: set[seal.Identity] = set()
 """Large sealed files whose tables this process checked already."""
 
-_whole: set[str] = set()
-"""SHA-256 of sealed contents whose structure this process checked already."""
+_whole: dict[str, set[str]] = {}
+"""SHA-256 of sealed contents whose links this process checked already, and the data sets that it checked since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +139,18 @@ class File:
     """
 
     def __init__(
-        self, path: Path, file: Any, found: Seal, kind: Kind, *, trusted: bool, writes: JournaledFile | None = None
+        self,
+        path: Path,
+        file: Any,
+        found: Seal,
+        kind: Kind,
+        *,
+        trusted: bool,
+        writes: JournaledFile | None = None,
+        check: DataCheck | None = None,
     ) -> None:
         self.path, self.seal, self._file, self._writes = path, found, file, writes
-        self.root = Group(file, path, trusted, kind.remedy)
+        self.root = Group(file, path, trusted, kind.remedy, check=check)
         self.state: seal.Identity | None = None
         self.known = False
 
@@ -150,6 +158,10 @@ class File:
         """This state of the file was checked: within this process it need not be again."""
         if self.state:
             _sound.add(self.state)
+
+    def check_all(self) -> None:
+        """Check the structure of every data set now, not when it is opened; see :meth:`read`."""
+        check_structure(self._file, self.path, self.path.stat().st_size)
 
     @classmethod
     def read(cls, path: Path, kind: Kind) -> File:
@@ -164,19 +176,15 @@ class File:
         with guarded(path, "the file"):
             file = h5py.File(path, "r")
         try:
-            opened = cls(path, file, found, kind, trusted=found.state == "sealed")
+            opened = cls(path, file, found, kind, trusted=found.state == "sealed", check=_checked(file, path, found))
             opened.state = seal.state_of(path) if found.state == "sealed" else None
             opened.known = opened.state in _sound
-            if found.state != "sealed" or found.sha256 not in _whole:
-                check_structure(file, path, path.stat().st_size)
             _check_schema(opened.root, path, kind)
             if found.state == "changed" or (found.state == "none" and CHECKSUMS in opened.root.attrs):
                 raise _difference(Group(file, path, True, kind.remedy), path, kind)
         except BaseException:
             _closed(file)
             raise
-        if found.state == "sealed":
-            _whole.add(found.sha256)
         return opened
 
     @classmethod
@@ -199,6 +207,7 @@ class File:
         """Open a file to continue writing; it must be readable, see :meth:`read`."""
         with cls.read(path, kind) as there:
             found = there.seal
+            there.check_all()
         trusted = found.state == "sealed"
         if found.state != "none":
             with guarded(path, "the file"):
@@ -272,6 +281,17 @@ class File:
         _closed(self._file)
         if self._writes is not None:
             _closed(self._writes)
+
+
+def _checked(file: Any, path: Path, found: Seal) -> DataCheck | None:
+    """Check the structure of an open file, and of a sealed one how each data set is checked that is opened."""
+    size = path.stat().st_size
+    if found.state != "sealed":
+        check_structure(file, path, size)
+        return None
+    if found.sha256 not in _whole:
+        check_links(file, path)
+    return data_check(path, size, _whole.setdefault(found.sha256, set()))
 
 
 def _compared(path: Path, kind: Kind) -> Seal:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import packing
+from sweetspot.rigs.storage.structure import DataCheck
 from sweetspot.rigs.storage.translation import guarded
 
 DIGEST = "sha256"
@@ -188,8 +189,8 @@ class Data:
 class Group:
     """A group, the root of a file included."""
 
-    def __init__(self, group: Any, path: Path, trusted: bool, remedy: str) -> None:
-        self._group, self.path, self._trusted, self._remedy = group, path, trusted, remedy
+    def __init__(self, group: Any, path: Path, trusted: bool, remedy: str, *, check: DataCheck | None = None) -> None:
+        self._group, self.path, self._trusted, self._remedy, self._check = group, path, trusted, remedy, check
         self.name = str(group.name)
         self.attrs = Attributes(group, path, self.name, remedy)
 
@@ -220,7 +221,7 @@ class Group:
         found = self._member(name)
         if not isinstance(found, h5py.Group):
             raise BadInput(f"{self.path}: {self._named(name)} is not a group; {self._remedy}")
-        return Group(found, self.path, self._trusted, self._remedy)
+        return Group(found, self.path, self._trusted, self._remedy, check=self._check)
 
     def data(self, name: str) -> Data:
         """A data set of it.
@@ -233,6 +234,9 @@ class Group:
         found = self._member(name)
         if not isinstance(found, h5py.Dataset):
             raise BadInput(f"{self.path}: {self._named(name)} is not a data set; {self._remedy}")
+        if self._check is not None:
+            with guarded(self.path, self._named(name)):
+                self._check(found.id, self._named(name))
         return Data(found, self.path, self._trusted, self._remedy)
 
     def members_with(self, attribute: str) -> Iterator[tuple[str, Any]]:
@@ -264,7 +268,8 @@ class Group:
     def create_group(self, name: str) -> Group:
         """A new group."""
         with guarded(self.path, self._named(name)):
-            return Group(self._group.create_group(name), self.path, self._trusted, self._remedy)
+            made = self._group.create_group(name)
+            return Group(made, self.path, self._trusted, self._remedy, check=self._check)
 
     def create_data(
         self, name: str | None, values: Any, *, stamp: bool = True, in_one_piece: bool = False, **storage: Any

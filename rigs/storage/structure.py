@@ -1,8 +1,13 @@
-"""Check of an HDF5 file's structure before reading: no external data, no loops, no impossible sizes."""
+"""Check of an HDF5 file's structure: no external data, no loops, no impossible sizes.
+
+All of it before anything is read, or where nothing was changed since it was written, links alone: its data sets are
+checked when they are opened. A session has some hundred that a fit never reads, 0.1 ms each.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +72,60 @@ def check_structure(root: Any, path: Path, size: int) -> None:
                     raise BadInput(f"{path}: {where}: is a named type; only groups and data sets are allowed")
                 if depth >= DEEPEST or len(seen) > MOST:
                     raise BadInput(f"{path}: {where}: more than {DEEPEST} groups deep, or more than {MOST} objects")
+
+
+DataCheck = Callable[[Any, str], None]
+"""Checks a data set by its identifier and name."""
+
+
+def check_links(root: Any, path: Path) -> None:
+    """Refuse a file with external or repeated objects, and leave its data sets to :func:`data_check`.
+
+    One call of the library instead of some for each object: 0.2 ms for 140, where :func:`check_structure` takes 13.
+
+    Parameters
+    ----------
+    root, path
+        As of :func:`check_structure`.
+
+    Raises
+    ------
+    BadInput
+        Names file and object.
+    """
+    seen = set[int]()
+
+    def refused(name: bytes, link: Any) -> bytes | None:
+        """The first name that is not as it must be; the library stops there."""
+        if link.type != h5py.h5l.TYPE_HARD or link.u in seen or name.count(b"/") >= DEEPEST or len(seen) > MOST:
+            return name
+        seen.add(link.u)
+        return None
+
+    with guarded(path, "/"):
+        seen.add(int(h5py.h5o.get_info(root.id).addr))
+        found = root.id.links.visit(refused, info=True)
+    if found is not None:
+        check_structure(root, path, path.stat().st_size)  # says what it is
+
+
+def data_check(path: Path, size: int, known: set[str]) -> DataCheck:
+    """The check of a file's data sets one at a time, see :func:`check_structure`.
+
+    Parameters
+    ----------
+    known
+        Names of those that were checked before; it grows.
+    """
+    alike: _Storage | None = None
+
+    def check(data: Any, where: str) -> None:
+        nonlocal alike
+        if where not in known:
+            alike = _check_data(data, path, where, size, alike)
+            known.add(where)
+
+    return check
 
 
 def _members(group: Any, path: Path, name: str) -> list[str]:

@@ -105,6 +105,22 @@ def test_an_edited_file_is_refused_with_the_place(path: Path, name: str) -> None
     assert str(path) in str(refused.value)
 
 
+@pytest.mark.parametrize("name", [name for name in EDITS if name not in ("sign", "attribute")])
+def test_a_file_that_was_edited_and_sealed_again_is_refused_at_the_latest_when_the_place_is_read(
+    path: Path, name: str
+) -> None:
+    edit, message = EDITS[name]
+    with h5py.File(path, "r+") as file:
+        edit(file)
+    seal.close(path)
+    for _ in range(2):  # also where the links are known to this process
+        with pytest.raises(BadInput, match=message) as refused:
+            read(path)
+        assert str(path) in str(refused.value)
+    with pytest.raises(BadInput, match=message):
+        File.resume(path, KIND)
+
+
 @pytest.mark.parametrize("damage", [b"", b"text " * 300])
 def test_what_is_no_hdf5_file_is_refused(path: Path, damage: bytes) -> None:
     path.write_bytes(damage)
