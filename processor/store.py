@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -172,11 +173,17 @@ def located(path: Path) -> Path:
     return path
 
 
-def _root(root: Group, filterset: FilterSet) -> None:
+@cache
+def _version() -> str:
+    """Of this installation; 1 ms each time it is looked up."""
     from importlib.metadata import version  # slow to import
 
+    return version("sweetspot")
+
+
+def _root(root: Group, filterset: FilterSet) -> None:
     root.attrs.update(
-        sweetspot_version=version("sweetspot"),
+        sweetspot_version=_version(),
         unit_serial=filterset.unit_serial,
         ceiling=float(filterset.ceiling),
         headroom_db=float(filterset.headroom_db),

@@ -363,12 +363,11 @@ def _applied(inverse: tuple[Complex, Complex, float], rows: Float) -> Float:
     """An inverse of :func:`_inverse` on rows ``(row, tap)``, by transforms of twice their length."""
     *columns, first = inverse
     n = rows.shape[-1]
-    spectra = fft.rfft(rows, 2 * n, axis=-1)
-    parts = []
+    spectra, whole = fft.rfft(rows, 2 * n, axis=-1), []
     for column in columns:
         turned = fft.irfft(column.conj() * spectra, 2 * n, axis=-1)[..., :n]
-        parts.append(fft.irfft(column * fft.rfft(turned, 2 * n, axis=-1), 2 * n, axis=-1)[..., :n])
-    return np.asarray((parts[0] - parts[1]) / first)
+        whole.append(column * fft.rfft(turned, 2 * n, axis=-1))
+    return np.asarray(fft.irfft((whole[0] - whole[1]) / first, 2 * n, axis=-1)[..., :n])
 
 
 def protections(rig: Description) -> tuple[Protection, ...]:

@@ -21,6 +21,7 @@ from sweetspot.calibrate.plant.spectrum import advance, frequencies, grid, trans
 from sweetspot.measure.delays import onset
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Complex, Float, from_db
 
@@ -35,6 +36,9 @@ LOOKED_HZ = (700.0, 9000.0)
 
 SMOOTHED_S = 0.0002
 """Over which the energy of a response is smoothed for that."""
+
+SETTLED_S = 0.008
+"""After which what a response was cut off at is gone behind that band's filter: -215 dB."""
 
 HEARD_DB = -20.0
 """A reflection is at least this loud re the direct sound."""
@@ -139,7 +143,7 @@ def first_reflection(ir: ImpulseResponse, within_s: float) -> float | None:
     sound; a reflection is where it has risen again by 8 dB to no less than -20 dB re the direct sound. Most paths must
     show one; a late percentile would let some through, so that an early one is taken.
     """
-    level, step = _energy(ir)
+    level, step = _energy(ir, within_s)
     peak = np.argmax(level, axis=-1)
     loudness = np.take_along_axis(level, peak[..., None], axis=-1)[..., 0]
     clear = loudness >= float(from_db(DIRECT_DB)) ** 2 * loudness.max(axis=(0, 2), keepdims=True)
@@ -152,16 +156,21 @@ def first_reflection(ir: ImpulseResponse, within_s: float) -> float | None:
     return float(np.percentile(seen, SHARE))
 
 
-def _energy(ir: ImpulseResponse) -> tuple[Float, float]:
-    """Smoothed energy ``(position, mic, driver, sample)`` of that band, and its step, s."""
-    n = ir.h.shape[-1]
+def _energy(ir: ImpulseResponse, within_s: float) -> tuple[Float, float]:
+    """Smoothed energy ``(position, mic, driver, sample)`` of that band, and its step, s.
+
+    It ends where nobody looks any more: ``within_s`` after the latest peak, with time for the filter to settle. That
+    leaves a third of a response.
+    """
+    peaks = [int(np.argmax(np.abs(h), axis=-1).max()) for h in ir.h]
+    n = min(fft.next_fast_len(max(peaks) + 1 + round((within_s + SETTLED_S) * ir.fs), real=True), ir.h.shape[-1])
     f = np.fft.rfftfreq(n, 1.0 / ir.fs)
     low, high = LOOKED_HZ
     band = 1.0 / ((1.0 + (low / np.maximum(f, 1.0)) ** 4) * (1.0 + (f / high) ** 4))
     width = max(round(SMOOTHED_S * ir.fs), 1)
     found = np.empty((*ir.h.shape[:3], n - width))
     for h, level in zip(ir.h, found, strict=True):  # one position fits the cache: half the time
-        spectrum = np.fft.rfft(h, axis=-1)
+        spectrum = np.fft.rfft(h[..., :n], axis=-1)
         spectrum *= band
         total = np.fft.irfft(spectrum, n, axis=-1)
         np.cumsum(np.square(total, out=total), axis=-1, out=total)
