@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import time
@@ -11,9 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from datetime import UTC, datetime
-from functools import cache
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -30,6 +28,7 @@ from sweetspot.calibrate.plant import Fitted, metrics
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
 from sweetspot.rigs.load import open_rig
+from sweetspot.rigs.memory import keep_freed_memory
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import hash_ahead
 from sweetspot.rigs.storage import write as write_file
@@ -38,10 +37,6 @@ Work = Callable[[Job], Outcome]
 
 ATTEMPTS = 3
 """How often a unit may lose its worker before it counts as failed."""
-
-
-TRIM_THRESHOLD, MMAP_THRESHOLD = (-1, 1 << 27), (-3, 1 << 25)
-"""glibc's parameters by number, and bytes: up to how much freed memory stays, and from which size on it never does."""
 
 
 def work(job: Job) -> Outcome:
@@ -76,19 +71,6 @@ def work(job: Job) -> Outcome:
     known["finished_utc"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     known["cpu_seconds"] = time.process_time() - began
     return Outcome(job.run, status, reason, known, figures)
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Have this process keep what it frees for the next unit, where its C library is glibc.
-
-    Else arrays are given back to the system and taken from it again, 4,000 pages a unit (10 ms). Dask starts workers
-    with a trim threshold of 64 kB besides: a unit took 0.64 s instead of 0.36.
-    """
-    with suppress(OSError, AttributeError, TypeError):
-        library = ctypes.CDLL(None)
-        for name, size in TRIM_THRESHOLD, MMAP_THRESHOLD:
-            library.mallopt(name, size)
 
 
 def _fit(run: Path, job: Job, session_sha256: str) -> Fitted:

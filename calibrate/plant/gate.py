@@ -38,7 +38,7 @@ SMOOTHED_S = 0.0002
 """Over which the energy of a response is smoothed for that."""
 
 SETTLED_S = 0.008
-"""After which what a response was cut off at is gone behind that band's filter: -215 dB."""
+"""After which what a response was cut off at is gone behind that band's filter: below -70 dB."""
 
 HEARD_DB = -20.0
 """A reflection is at least this loud re the direct sound."""

@@ -13,6 +13,7 @@ from threading import Thread
 from typing import Any, BinaryIO, Generic, Self, TypeVar
 
 from sweetspot.rigs.errors import SweetspotError
+from sweetspot.rigs.memory import keep_freed_memory
 
 Made = TypeVar("Made")
 Value = TypeVar("Value")
@@ -149,6 +150,7 @@ def _copy(work: Sequence[Callable[[], Any]]) -> tuple[int, BinaryIO]:
     code = 1
     try:
         os.close(there)
+        keep_freed_memory()
         with os.fdopen(here, "wb") as pipe:
             pickle.dump(_results(work), pipe, protocol=pickle.HIGHEST_PROTOCOL)
         code = 0

@@ -256,7 +256,7 @@ def free_port() -> int:
 def test_a_worker_keeps_the_memory_of_a_unit_for_the_next() -> None:
     """As Dask starts workers, arrays of 1 MB cost 256 page faults each time; not once a worker has its first unit."""
     program = (
-        "import resource\nimport numpy as np\nfrom sweetspot.calibrate.fleet.run import keep_freed_memory\n"
+        "import resource\nimport numpy as np\nfrom sweetspot.rigs.memory import keep_freed_memory\n"
         "def faults():\n    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    for _ in range(50): np.ones(1 << 17)\n"
         "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"

@@ -216,11 +216,24 @@ def naive_energy(ir: ImpulseResponse) -> np.ndarray:
 
 
 def test_the_energy_that_is_looked_at_by_its_formula() -> None:
-    ir = measured((2.0, -3.0))
-    level, step = gate._energy(ir)
+    ir, within_s = measured((2.0, -3.0)), 0.006
+    level, step = gate._energy(ir, within_s)
     expected = naive_energy(ir)
     assert step == 1.0 / FS
-    assert level == pytest.approx(expected, abs=1e-6 * expected.max())
+    reached = int(np.abs(ir.h).argmax(axis=-1).max()) + round(within_s * FS) + 1
+    assert reached < level.shape[-1] < expected.shape[-1] - 500  # no more than is looked at, and what settles
+    assert level[..., :reached] == pytest.approx(expected[..., :reached], abs=1e-6 * expected.max())
+
+
+def test_a_response_that_is_cut_off_within_its_tail_is_looked_at_all_the_same() -> None:
+    """The cut makes no reflection within the reach, and hides none."""
+    noise = np.random.default_rng(5).normal(0.0, 1e-3, (5, 2, 3, TAPS))
+    noise[..., 1000:] *= 100.0  # the room goes on, louder than it may be within the reach
+    ir = measured((3.1, -8.0), noise)
+    level, _ = gate._energy(ir, 0.006)
+    reached = int(np.abs(ir.h).argmax(axis=-1).max()) + round(0.006 * FS) + 1
+    expected = naive_energy(ir)[..., ZERO:reached]
+    assert level[..., ZERO:reached] == pytest.approx(expected, abs=1e-6 * expected.max())
 
 
 def with_h(h: np.ndarray) -> ImpulseResponse:
@@ -270,7 +283,7 @@ def test_a_rise_by_hand(rest: list[float], when: int | None) -> None:
 
 def test_a_reflection_at_the_end_of_the_reach_is_seen_and_none_behind_it() -> None:
     ir = measured((3.0, -6.0))
-    level, step = gate._energy(ir)
+    level, step = gate._energy(ir, 0.006)
     rows = level.reshape(-1, level.shape[-1])
     whole = sorted(gate._rise(row[int(np.argmax(row)) :] / row.max(), step) for row in rows)
     last = whole[len(whole) // 2 - 1]
