@@ -267,3 +267,19 @@ def test_a_worker_keeps_the_memory_of_a_unit_for_the_next() -> None:
     first, then = map(int, done.stdout.split())
     assert first > 10_000
     assert then < 1000
+
+
+def test_a_copy_of_a_process_keeps_the_memory_that_it_frees() -> None:
+    program = (
+        "import resource\nimport numpy as np\nfrom sweetspot.measure.share import forked\n"
+        "def faults():\n    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(50): np.ones(1 << 17)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "def there():\n    faults()\n    return faults()\n"
+        "with forked.begun([there], copies=1) as copy:\n    print(faults(), *copy())\n"
+    )
+    env = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    here, copied = map(int, done.stdout.split())
+    assert here > 10_000
+    assert copied < 1000
