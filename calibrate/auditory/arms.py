@@ -67,13 +67,8 @@ class Arm:
         object.__setattr__(self, "shares", frozen("shares", self.shares, ndim=2))
 
     @property
-    def panned(self) -> Float:
-        """Responses ``(position, ear, pan, tap)`` to a single source at each of :data:`PANS`."""
-        return np.asarray(np.einsum("pect,nc->pent", self.h, self.shares, optimize=True))
-
-    @property
     def sources(self) -> Float:
-        """The same to sources hard left, hard right and in the centre ``(position, ear, source, tap)``."""
+        """Responses to sources hard left, hard right and in the centre ``(position, ear, source, tap)``."""
         rows = [0, len(PANS) - 1, PANS.index(0.0)]
         return np.asarray(np.einsum("pect,nc->pent", self.h, self.shares[rows], optimize=True))
 
@@ -224,10 +219,10 @@ def on_unit(ears: ImpulseResponse, at: Float, filters: FilterSet) -> tuple[Arm, 
     return plain_on_unit(ears, at, filters), of_taps("matrix", ears, matrix, delay, stereo_shares())
 
 
-def plain_on_unit(ears: ImpulseResponse, at: Float, filters: FilterSet) -> Arm:
-    """Plain stereo alone; see :func:`on_unit`."""
+def plain_on_unit(ears: ImpulseResponse, at: Float, filters: FilterSet, pair: tuple[int, int] | None = None) -> Arm:
+    """Plain stereo alone, on the :func:`best_pair` unless it is known; see :func:`on_unit`."""
     delay = filters.delay_samples
-    taps = plain_taps(best_pair(ears, at), len(at), filters.ceiling, delay)
+    taps = plain_taps(pair or best_pair(ears, at), len(at), filters.ceiling, delay)
     return of_taps("plain", ears, taps, delay, stereo_shares())
 
 

@@ -262,14 +262,17 @@ def _early_db(arm: Arm, h: Float, border: float) -> Float:
     """
     f = np.fft.rfftfreq(h.shape[-1], 1.0 / arm.fs)
     weight = np.where((f >= DEPTH_HZ[0]) & (f <= DEPTH_HZ[1]), 1.0 / np.maximum(f, 1.0), 0.0)
+    h = h[:, [0, 1, 0, 1], [0, 1, 2, 2]]  # near ears of the sides, both of the centre
     early = gate.until(h, arm.zero, arm.fs, arm.arrival + border)
-    near, later = (_at_near((np.abs(np.fft.rfft(x, axis=-1)) ** 2) @ weight) for x in (early, h - early))
+    near, later = (_near_energy(x, weight) for x in (early, h - early))
     return power_db(near / np.maximum(later, near * 10.0 ** (-DRY_DB / 10.0)))
 
 
-def _at_near(energy: Float) -> Float:
-    """Energies ``(position, source)`` at the near ear of the sides, and the mean of both ears for the centre."""
-    return np.stack([energy[:, 0, 0], energy[:, 1, 1], energy[:, :, 2].mean(axis=1)], axis=1)
+def _near_energy(h: Float, weight: Float) -> Float:
+    """Weighted energies ``(position, source)`` of left, right, and twice the centre, of which the mean counts."""
+    spectra = np.fft.rfft(h, axis=-1)
+    energy = (spectra.real**2 + spectra.imag**2) @ weight
+    return np.concatenate([energy[:, :2], energy[:, 2:].mean(axis=1, keepdims=True)], axis=1)
 
 
 def _coherence(arm: Arm, h: Float) -> Float:
@@ -293,12 +296,16 @@ def _coherence(arm: Arm, h: Float) -> Float:
     return np.asarray(np.mean(out, axis=0))
 
 
+@lru_cache(maxsize=4)
 def _near_powers(arm: Arm, model: EarModel) -> Float:
-    """Powers ``(position, pan, band)`` of the first 5 ms at the near ear; of both ears for the centre."""
+    """Powers ``(position, pan, band)`` of the first 5 ms at the near ear; of both ears for the centre.
+
+    Those of the last arms are kept: the reference is compared with many.
+    """
     power = (np.abs(direct_spectra(arm)) ** 2) @ model.bands.power.T  # (position, pan, ear, band)
     sides = {-1.0: [0], 0.0: [0, 1], 1.0: [1]}
     near = [power[:, i, sides[float(np.sign(p))]].mean(axis=1) for i, p in enumerate(PANS)]
-    return np.asarray(np.maximum(np.stack(near, axis=1), 1e-300))
+    return frozen("powers", np.maximum(np.stack(near, axis=1), 1e-300), ndim=3)
 
 
 def tone(levels: Float, reference: Float) -> Float:

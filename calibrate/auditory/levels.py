@@ -149,7 +149,7 @@ def guarded(filters: FilterSet, name: str, h: Float, arrival_s: float) -> tuple[
     Ears' signals ``(2, samples)``, Pa, and the distance of the loudest driver sample to the ceiling, dB.
     """
     made = upmixed_programme(filters.upmix, filters.fs, name)
-    blocks = SignalBlocks(made, max(filters.length, h.shape[-1]))
+    blocks = SignalBlocks(made.astype(np.float64), max(filters.length, h.shape[-1]))
     drivers = blocks.filtered(np.swapaxes(filters.taps, 0, 1))
     flight = max(round(arrival_s * filters.fs) - filters.delay_samples, 0)
     heard = blocks.filtered(h)[:, flight:]

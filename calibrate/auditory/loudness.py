@@ -61,8 +61,9 @@ def weighted(x: Float, fs: float) -> Float:
 @lru_cache(maxsize=4)
 def _response(size: int, fs: float) -> Complex:
     """Response ``(bin,)`` of the K weighting on the bins of ``size`` samples."""
-    delay = np.exp(-2j * np.pi * np.arange(size // 2 + 1)[:, None] / size * np.arange(3))
-    return np.asarray(np.prod([delay @ s[:3] / (delay @ s[3:]) for s in k_weighting(fs)], axis=0))
+    late = fft.phases(-2.0 * np.pi / size, size // 2 + 1, np.dtype(np.complex128))
+    one, other = ((s[0] + late * (s[1] + late * s[2])) / (s[3] + late * (s[4] + late * s[5])) for s in k_weighting(fs))
+    return np.asarray(one * other)
 
 
 def loudness_db(x: Float, fs: float) -> float:

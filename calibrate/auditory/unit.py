@@ -94,12 +94,12 @@ def image_of_unit(
     predicted, found = figures_of(unit, model, heads.facing, distance, reference), list[Draw]()
     if measured.errors is None or verified.errors is None:
         return UnitImage(predicted, ())
-    rng = np.random.default_rng(SEED)
-    spectra = [(s, np.fft.rfft(s.ir.h, axis=-1)) for s in (measured, verified)]
+    rng, at = np.random.default_rng(SEED), np.array([d.at for d in rig.driver])
+    drawn, pair_of = [_Drawn.of(s) for s in (measured, verified)], ways.best_pair(measured.ir, at)
     for _ in range(DRAWS):
-        ears, heard = (_drawn(s, known, rng) for s, known in spectra)
+        ears, heard = (s(rng) for s in drawn)
         own = ways.measured_arm(heard, measured.ir, filters, share)
-        plain = ways.plain_on_unit(ears, np.array([d.at for d in rig.driver]), filters)
+        plain = ways.plain_on_unit(ears, at, filters, pair_of)
         judged = judged_of(own, model, heads.facing, distance, reference)
         level = _level_db(own, listener) - _level_db(plain, listener)
         found.append(Draw(judged, depth_of(plain, distance), level))
@@ -119,24 +119,55 @@ def loudness_of_unit(rig: Description, measured: ImpulseResponse, filters: Filte
     return levels_of((plain, unit), filters, nominal(heads_of(measured))).beside({}).re_plain_db[unit.name]
 
 
-def _drawn(s: MeasuredSet, known: Complex, rng: np.random.Generator) -> ImpulseResponse:
-    """A set of which the spectra are known, with noise of its standard errors added, and each path's gain drawn from
-    its drift."""
-    assert s.errors is not None
-    ir, stderr, drift = s.ir, s.errors.stderr, s.errors.drift
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """Draws of a set with noise of its standard errors added, and each path's gain drawn from its drift.
 
-    def normal(shape: tuple[int, ...]) -> Float:
-        return np.asarray((rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(2.0))
+    Parameters
+    ----------
+    ir
+        The set.
+    known
+        Its spectra ``(position, mic, driver, bin)``.
+    stderr
+        Standard deviation of real and imaginary part there.
+    drift
+        Of real and imaginary part of each path's gain, relative ``(position, mic, driver, 1)``.
+    normal
+        Memory for numbers, used again for each draw.
+    """
 
-    spectra = known + stderr * normal(stderr.shape)
-    relative = np.sqrt(drift if isinstance(drift, float) else drift.mean(axis=-1, keepdims=True))
-    spectra *= 1.0 + relative * normal((*stderr.shape[:-1], 1))
-    return replace(ir, h=np.fft.irfft(spectra, ir.h.shape[-1], axis=-1))
+    ir: ImpulseResponse
+    known: Complex
+    stderr: Float
+    drift: Float
+    normal: Float
+
+    @classmethod
+    def of(cls, s: MeasuredSet) -> _Drawn:
+        """Those of a set that knows its errors."""
+        assert s.errors is not None
+        drift, shape = s.errors.drift, s.errors.stderr.shape
+        relative = np.asarray(drift if isinstance(drift, float) else drift.mean(axis=-1, keepdims=True))
+        stderr = s.errors.stderr / np.sqrt(2.0)
+        known = np.fft.rfft(s.ir.h, axis=-1)
+        return cls(s.ir, known, stderr, np.broadcast_to(np.sqrt(0.5 * relative), (*shape[:-1], 1)), np.empty(shape))
+
+    def __call__(self, rng: np.random.Generator) -> ImpulseResponse:
+        """The next draw."""
+        spectra = self.known.copy()
+        for part in (spectra.real, spectra.imag):
+            part += np.multiply(rng.standard_normal(out=self.normal), self.stderr, out=self.normal)
+        gain = rng.standard_normal(self.drift.shape) + 1j * rng.standard_normal(self.drift.shape)
+        spectra *= 1.0 + self.drift * gain
+        h = np.fft.irfft(spectra, self.ir.h.shape[-1], axis=-1)
+        h.setflags(write=False)  # not to be copied again
+        return replace(self.ir, h=h)
 
 
 def _level_db(arm: Arm, position: int) -> float:
     """Level of both hard-panned sides at both ears, octaves weighted alike, dB."""
-    h = arm.panned[position][:, [0, -1]]
+    h = np.einsum("ect,nc->ent", arm.h[position], arm.shares[[0, -1]], optimize=True)
     f = np.fft.rfftfreq(h.shape[-1], 1.0 / arm.fs)
     weight = np.where((f >= DEPTH_HZ[0]) & (f <= DEPTH_HZ[1]), 1.0 / np.maximum(f, 1.0), 0.0)
     return float(power_db(((np.abs(np.fft.rfft(h, axis=-1)) ** 2) @ weight).sum()))

@@ -16,6 +16,7 @@ from sweetspot.calibrate.run.sets import measured_set
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.session import Session
 from sweetspot.measure.share import forked
+from sweetspot.processor.compiled import ahead
 from sweetspot.processor.filterset import FilterSet
 
 
@@ -36,6 +37,8 @@ class ListenerAhead:
     def __init__(self, run: Path, fitted: Fitted) -> None:
         self._filters, self._made = fitted.filters, list[tuple[Assessment, UnitImage]]()
         self._ears, self._given = forked.Later[MeasuredSet](), list[MeasuredSet]()
+        _scored(run)  # for both processes, as what loops need
+        ahead()
         self._work = forked.begun([partial(_listened, run, fitted, self._ears)], copies=1)
 
     def give(self, ears: MeasuredSet) -> None:
@@ -69,11 +72,16 @@ class ListenerAhead:
 
 def _listened(run: Path, fitted: Fitted, ears: Callable[[], MeasuredSet]) -> tuple[Assessment, UnitImage]:
     """All that :class:`ListenerAhead` computes."""
-    with Session.read(session_file(run)) as session:
-        scored = measured_set(session, "ears").used_for("score")
+    scored = _scored(run)
     how = run, fitted.filters, fitted.ears
     louder = auditory.unit_loudness(*how, scored.ir)
     verified, share = ears(), share_of(fitted.filters)
     image = auditory.of_verification(*how, verified.ir, share)
     unit = auditory.unit(*how, measured=scored, verified=verified, share=share)
     return image, unit.louder(louder)
+
+
+def _scored(run: Path) -> MeasuredSet:
+    """The session's ears at the scoring positions."""
+    with Session.read(session_file(run)) as session:
+        return measured_set(session, "ears").used_for("score")

@@ -111,7 +111,7 @@ def measure_verification(
     through = processor or Deployed(deployed.OWN, fitted.filters, None)
     filters = through.filters
     with Session.read(session_file(run)) as session:
-        measured = session.responses("ears")
+        measured = measured_set(session, "ears").ir  # as the verdict reads it
         sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
     share = _share(rig.description, filters, measured)
     for _ in range(TRIES - 1):
@@ -152,18 +152,22 @@ def _played(
         insert.ready(rig, through, plans["ears"], measured, ask) as ready,
         _begun(path, rig, filters, now) as captured,
     ):
-        used = {"name": through.name, "form": _form(filters), "latency_samples": insert.latency_of(ready.interface)}
+        used: dict[str, Any] = {
+            "name": through.name,
+            "form": _form(filters),
+            "latency_samples": insert.latency_of(ready.interface),
+        }
         used |= {"share": share, "lowered_db": through.lowered_db}
         used["guard_db"] = insert.guard_of(ready.interface)
         captured.annotate("through", json.dumps(used))
         for name, plan in plans.items():
             with track("Verifying at ears" if name == "ears" else "Verifying around", len(plan.captures)) as step:
                 hardware.measure(ready, captured, plan, ask=ask, step=step, meanwhile=True)
-            if listener is not None and name == "ears":
-                listener.give(measured_set(captured, "ears"))
-        captured.annotate(
-            "through", json.dumps(used | {"distortion": _distortion(captured, rig.description, plans["ears"])})
-        )
+            if name == "ears":  # what follows of them is not waited for at the end
+                if listener is not None:
+                    listener.give(measured_set(captured, "ears"))
+                used["distortion"] = _distortion(captured, rig.description, plan)
+        captured.annotate("through", json.dumps(used))
     move(path, run / MEASURED)
     return run / MEASURED
 

@@ -41,6 +41,8 @@ def held(x: NDArray[np.float32]) -> tuple[int, int] | None:
 
     Silence ahead of the first sound and after the last is no gap; a channel that is silent throughout has none.
     """
+    if np.count_nonzero(x[1:] == x[:-1]) < HELD_RUN - 1:
+        return None  # nearly every capture: no runs need be found
     sounding = np.flatnonzero(np.abs(x) > 1e-3 * np.max(np.abs(x), initial=0.0))
     if len(sounding) < 2:
         return None

@@ -55,8 +55,8 @@ def of_one(whole: NDArray[np.floating], before: int, after: int, rate: float, fs
     count = min(STRETCHES, max(1, (min(last, whole.shape[-1]) - taps) // taps))
     starts = np.linspace(taps, min(last, whole.shape[-1]) - taps, count).astype(int)
     window = edges(before, after)
-    power = np.array([np.abs(fft.rfft(whole[:, s : s + taps] * window)) ** 2 for s in np.maximum(starts, 0)])
-    return np.sqrt(floor(power))
+    spectra = np.array([fft.rfft(whole[:, s : s + taps] * window) for s in np.maximum(starts, 0)])
+    return np.sqrt(floor(spectra.real**2 + spectra.imag**2))
 
 
 def floor(power: Float) -> Float:

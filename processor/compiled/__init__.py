@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweetspot.processor.compiled.centre_kernel import CompiledCentre as CompiledCentre
+    from sweetspot.processor.compiled.loops import ahead as ahead
     from sweetspot.processor.compiled.loops import jitted as jitted
     from sweetspot.processor.compiled.loops import kept as kept
     from sweetspot.processor.compiled.loops import loop as loop

@@ -84,6 +84,12 @@ def loop(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def ahead() -> None:
+    """Load what kept loops need: before a process is copied, since each copy would take 20 ms for it."""
+    if find_spec("numba") is not None:
+        import_module("sweetspot.processor.compiled.machine_code")
+
+
 def _kind_and_words(value: Any) -> tuple[Any, tuple[Any, ...]]:
     """Key of the compiled form, and the arguments for a value.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sweetspot.calibrate.auditory.unit import _Drawn
 from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.plant import errors, gate, prediction, responses
 from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.plant.gate import Gate
 from sweetspot.calibrate.plant.matched_ears import corrected
+from sweetspot.calibrate.plant.measured_set import MeasuredSet
 from sweetspot.calibrate.plant.spectrum import frequencies
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES
@@ -106,6 +108,25 @@ def test_windows_are_periods_long() -> None:
         w = np.where(t > last + seconds, 0.0, w) * np.sin(np.pi / 2 * np.clip((t - first + 0.002) / 0.001, 0, 1)) ** 2
         total += part * np.sum(ir.h[p, 1, 2] * w * np.exp(-2j * np.pi * f[n] * t))
     assert gate.spectra(ir, how)[p, 1, 2, n] == pytest.approx(total, rel=2e-3)
+
+
+def test_draws_of_a_set_scatter_as_its_errors_and_its_drift() -> None:
+    """Against the sum written out, from the same random numbers; and by their standard deviations."""
+    ir, shape = measured(), (5, 2, 3, TAPS // 2 + 1)
+    stderr = np.random.default_rng(1).uniform(0.01, 0.1, shape)
+    for drift in (0.04, np.broadcast_to(0.04 * np.arange(3)[:, None], shape)):
+        drawn = _Drawn.of(MeasuredSet(ir, MeasurementError(stderr, drift)))
+        rng, again = np.random.default_rng(2), np.random.default_rng(2)
+        h = np.array([drawn(rng).h for _ in range(2)])
+        for one in h:
+            real, imaginary = again.standard_normal(shape), again.standard_normal(shape)
+            path = again.standard_normal((*shape[:3], 1)) + 1j * again.standard_normal((*shape[:3], 1))
+            wide = np.sqrt(np.broadcast_to(drift, shape)[..., :1] / 2)
+            spectra = np.fft.rfft(ir.h) + stderr * (real + 1j * imaginary) / np.sqrt(2)
+            assert np.allclose(one, np.fft.irfft(spectra * (1 + wide * path), TAPS), rtol=0, atol=1e-14)
+    still = _Drawn.of(MeasuredSet(ir, MeasurementError(stderr, 0.0)))
+    scatter = np.std([np.fft.rfft(still(rng).h)[0, 1, 2, 1:-1] for _ in range(60)], axis=0)
+    assert np.mean((scatter / stderr[0, 1, 2, 1:-1]) ** 2) == pytest.approx(59 / 60, abs=0.05)
 
 
 def test_as_much_noise_passes_as_stated() -> None:

@@ -137,9 +137,8 @@ def test_a_verification_that_is_too_loud_somewhere_starts_over_quieter(
 
         def __exit__(self, *_: object) -> None: ...
 
-        def responses(self, _: str) -> None: ...
-
     monkeypatch.setattr(module, "_played", played)
+    monkeypatch.setattr(module, "measured_set", lambda *_: SimpleNamespace(ir=None))
     (tmp_path / "session.h5").touch()
     monkeypatch.setattr(module, "_share", lambda *_: 0.8)
     monkeypatch.setattr(module.Session, "read", lambda *_: Kept())

@@ -79,6 +79,18 @@ def test_a_second_start_does_not_import_numba() -> None:
     assert outcome.strip() == "False"
 
 
+def test_what_kept_loops_need_can_be_loaded_ahead_of_a_copy() -> None:
+    text = (
+        "import sys, numpy as np\nfrom sweetspot.processor.compiled import ahead\n"
+        "from sweetspot.processor.guard import limited\nprint('llvmlite.binding' in sys.modules)\nahead()\n"
+        "before = set(sys.modules)\nlimited(np.ones((2, 500)), np.ones(2), 48000)\n"
+        "print('llvmlite.binding' in before, [m for m in set(sys.modules) - before if 'llvm' in m or 'numba' in m])\n"
+    )
+    for _ in range(2):
+        outcome = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
+    assert outcome.split("\n")[:2] == ["False", "True []"]
+
+
 def test_work_on_other_cores_comes_back_in_order() -> None:
     here = os.getpid()
     assert forked.begun([lambda i=i: i * i for i in range(7)])() == [0, 1, 4, 9, 16, 25, 36]
