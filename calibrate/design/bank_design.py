@@ -30,7 +30,7 @@ class BankDesign(BaseModel):
     filters of every place then serve both, with a near and a far ear each.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     x_m: tuple[Metres, Metres] = (1.0, 3.0)
     y_m: tuple[Metres, Metres] = (-1.0, 1.0)

@@ -21,7 +21,7 @@ Cosine = Annotated[float, Field(ge=-1, le=1, strict=True)]
 class Limits(BaseModel):
     """Limits that a unit must meet to pass: given to verify with --limits."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     cancellation_mean: Level = 12.0
     """Minimum mean cancellation over scoring positions, sides and third octaves from 800 Hz to 6.3 kHz."""

@@ -28,7 +28,7 @@ MOST_PLACES = 4000
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class CrosstalkDesign(_Table):
@@ -197,12 +197,12 @@ class ImageDesign(_Table):
 class Design(_Table):
     """The whole file."""
 
-    image: ImageDesign = ImageDesign()
-    crosstalk: CrosstalkDesign = CrosstalkDesign()
-    beam: BeamDesign = BeamDesign()
-    stereo: StereoDesign = StereoDesign()
-    filter: FilterDesign = FilterDesign()
-    zone: ZoneDesign = ZoneDesign()
+    image: ImageDesign = Field(default_factory=ImageDesign)
+    crosstalk: CrosstalkDesign = Field(default_factory=CrosstalkDesign)
+    beam: BeamDesign = Field(default_factory=BeamDesign)
+    stereo: StereoDesign = Field(default_factory=StereoDesign)
+    filter: FilterDesign = Field(default_factory=FilterDesign)
+    zone: ZoneDesign = Field(default_factory=ZoneDesign)
 
 
 def _checked_curve(points: Curve) -> Curve:

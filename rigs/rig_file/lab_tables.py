@@ -56,7 +56,7 @@ class RoomTable(Table):
     facing_deg: float = Field(default=0.0, ge=-360, le=360)
     bands_hz: tuple[Positive, ...] = Field(default=(125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0), min_length=1)
     absorption: Absorption = (0.25,)
-    walls: WallsTable = WallsTable()
+    walls: WallsTable = Field(default_factory=WallsTable)
     image_order: int = Field(default=9, ge=1, le=40, strict=True)
     decay_db: float = Field(default=75.0, ge=20, le=120)
 
@@ -190,7 +190,7 @@ class Lab(Table):
 
     seed: int = Field(default=1, ge=0, strict=True)
     body_diameter_m: float = Field(default=0.175, ge=0.01, le=5)
-    body: BodyTable = BodyTable()
+    body: BodyTable = Field(default_factory=BodyTable)
     room: RoomTable | None = None
     head: str = "sphere"
     head_diameter_m: float = Field(default=0.175, ge=0.05, le=0.5)
@@ -206,14 +206,14 @@ class Lab(Table):
     latency_spread_samples: int = Field(default=0, ge=0, le=48000, strict=True)
     clock_ppm: float = Field(default=0.0, ge=-1000, le=1000)
     tolerance_deg: float = Field(default=0.0, ge=0, le=90)
-    low_end: LowEndTable = LowEndTable()
+    low_end: LowEndTable = Field(default_factory=LowEndTable)
     breakup: BreakupTable | None = None
     spread: SpreadTable | None = None
     distortion: DistortionTable | None = None
     thermal: ThermalTable | None = None
     hum: HumTable | None = None
-    crosstalk: CrosstalkTable = CrosstalkTable()
-    faults: FaultsTable = FaultsTable()
+    crosstalk: CrosstalkTable = Field(default_factory=CrosstalkTable)
+    faults: FaultsTable = Field(default_factory=FaultsTable)
     burn: bool = Field(default=False, strict=True)
     calibrator: CalibratorTable | None = None
     device: DeviceTable | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file.tables import Driver, InterfaceTable, LimitsTable
@@ -22,7 +22,7 @@ class OutputLimits(BaseModel):
 
     fs: int = 48000
     interface: InterfaceTable | None = None
-    limits: LimitsTable = LimitsTable()
+    limits: LimitsTable = Field(default_factory=LimitsTable)
     driver: tuple[Driver, ...] = ()
 
 

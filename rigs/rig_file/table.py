@@ -43,4 +43,4 @@ def read_or_default(raw: Mapping[str, Any], table: type[Table], key: str) -> Any
     """A key's raw value, or the schema's default if it is missing or no finite number, which the schema refuses."""
     value = raw.get(key)
     unusable = isinstance(value, float) and not math.isfinite(value)
-    return table.model_fields[key].get_default() if key not in raw or unusable else value
+    return table.model_fields[key].get_default(call_default_factory=True) if key not in raw or unusable else value

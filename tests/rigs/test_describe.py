@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +14,11 @@ import pytest
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import description
 from sweetspot.rigs.rig_file.description import Description, parse, read
+from sweetspot.rigs.rig_file.lab_places import with_body
 from sweetspot.rigs.rig_file.lab_tables import Lab, RoomTable
 from sweetspot.rigs.rig_file.table import Table
 from sweetspot.rigs.rig_file.tables import EarsTable, LimitsTable, Polar
+from sweetspot.rigs.storage import toml_table
 
 
 def faults(text: str, folder: Path) -> list[str]:
@@ -35,6 +40,32 @@ def test_values_arrive(crooked: Description) -> None:
     assert crooked.ears.positions[2].pose.yaw == pytest.approx(np.radians(7))
     assert crooked.polar is not None
     assert np.degrees(crooked.polar.angles).tolist() == pytest.approx(list(range(-180, 180, 15)))
+
+
+@pytest.mark.parametrize("path", sorted(resources.files("sweetspot.rigs").glob("*.toml")), ids=lambda p: p.name)
+def test_a_checked_file_is_what_its_own_schema_makes_of_it(path: Path) -> None:
+    """The file is validated once, as a plain table; the description with its text and folder follows from that."""
+    text = path.read_text(encoding="utf-8")
+    found = parse(text, path.parent)
+    more = {"text": text, "folder": path.parent, "kept": None}
+    wanted = Description.model_validate({**with_body(toml_table(text, "x.toml")), **more})
+    assert found == wanted
+    assert repr(found) == repr(wanted)
+    assert found.model_fields_set == wanted.model_fields_set
+    assert found.interface.model_fields_set == wanted.interface.model_fields_set
+
+
+def test_tables_are_prepared_when_a_file_is_read() -> None:
+    asked = (
+        "from sweetspot.rigs.rig_file.description import Description\n"
+        "from sweetspot.rigs.rig_file.table import Table\n"
+        "from sweetspot.calibrate.design import BankDesign, Design, Limits\n"
+        "every = [*Table.__subclasses__(), Description, Design, Limits, BankDesign]\n"
+        "every += [f.annotation for f in Design.model_fields.values() if isinstance(f.annotation, type)]\n"
+        "print([c.__name__ for c in every if getattr(c, '__pydantic_complete__', False)], len(every) > 30)"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] True"
 
 
 @pytest.mark.parametrize(
