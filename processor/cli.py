@@ -12,19 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from sweetspot.processor import bank as banks  # used by name: `process` loads neither walking nor the console
 from sweetspot.processor import files, listening, store
-from sweetspot.processor.bank import (
-    FilterBank,
-    Follower,
-    WalkingEngine,
-    osc,
-    pose_of,
-    read_path,
-)
+from sweetspot.processor import live as console
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import Engine, matching, with_method
 from sweetspot.processor.filterset import GAIN_DB, FilterSet, UpmixSettings, louder
-from sweetspot.processor.live import keyboard, load, pair_of, press, screen
 from sweetspot.processor.plain import bypass
 from sweetspot.processor.render import Rendered, measured, render_file
 from sweetspot.processor.run_folder import driver_limits, limited_by_rig, within_rig
@@ -36,6 +29,7 @@ from sweetspot.rigs.storage import check_apart, hash_ahead
 from sweetspot.rigs.units import db, from_db
 
 if TYPE_CHECKING:
+    from sweetspot.processor.bank import FilterBank, Follower, WalkingEngine
     from sweetspot.processor.live import LivePlayer, Meters, PoseStream
 
 Method = StrEnum("Method", {m.upper(): m for m in METHODS})  # type: ignore[misc]
@@ -143,7 +137,7 @@ def bank_within_rig(filterset: Path) -> FilterBank:
 
 def _walking(filterset: Path, path: Path, settings: UpmixSettings) -> WalkingEngine:
     bank = bank_within_rig(filterset)
-    return WalkingEngine(bank, read_path(path, bank), settings=settings)
+    return banks.WalkingEngine(bank, banks.read_path(path, bank), settings=settings)
 
 
 def noted_within_rig(filterset: Path) -> tuple[FilterSet, tuple[str, ...]]:
@@ -297,7 +291,7 @@ def play(
         near = 1 << (block.bit_length() - 1)
         raise BadInput(f"--block {block}: a power of two is needed, {near} or {2 * near}; the device's may differ")
     pair = listening.dummy_head(filterset).reference if "at_ears" in store.read_prediction(filterset) else (0, 1)
-    ins = pair_of(channels) if heard else None
+    ins = console.pair_of(channels) if heard else None
     program = PlayedProgram(
         (filters, second, bypass(filters, pair, driver_limits(filterset, filters))),
         Wanted(
@@ -322,7 +316,7 @@ def play(
         live.follower = follower
         if poses:
             stack.enter_context(poses.to(lambda place: live.set(memory.PLACE, place)))
-            say(f"Listening for poses at {poses.host}:{poses.port} (UDP, OSC: {osc.ADDRESS} x y yaw)")
+            say(f"Listening for poses at {poses.host}:{poses.port} (UDP, OSC: {banks.osc.ADDRESS} x y yaw)")
         ended = _shown(live, str(source or heard), seconds, poses)
     data: dict[str, Any] = {
         "seconds": ended.seconds,
@@ -337,7 +331,7 @@ def play(
         "engine_latency_samples": Engine(filters, block, dtype=np.float32).latency,
         "filter_delay_samples": filters.delay_samples,
     }
-    lines = f"{ended.seconds:.1f} s played; {load(ended)}"
+    lines = f"{ended.seconds:.1f} s played; {console.load(ended)}"
     if poses:
         data["poses"], lines = poses.to_dict(), f"{lines}\n{poses.text}"
     result(data, lines, as_json=as_json)
@@ -347,7 +341,7 @@ def _follower(filterset: Path, listener: str | None, settings: UpmixSettings) ->
     """A bank with its listener, from the place that was named or the default one."""
     bank = bank_within_rig(filterset)
     bank = replace(bank, home=replace(bank.home, upmix=settings))
-    return Follower(bank, bank.checked(pose_of(listener), "--listener") if listener else None)
+    return banks.Follower(bank, bank.checked(banks.pose_of(listener), "--listener") if listener else None)
 
 
 def _shown(live: LivePlayer, title: str, seconds: float | None, poses: PoseStream | None = None) -> Meters:
@@ -356,7 +350,7 @@ def _shown(live: LivePlayer, title: str, seconds: float | None, poses: PoseStrea
     from rich.text import Text
 
     began = time.monotonic()
-    with keyboard() as keys, RichLive(console=stderr(), auto_refresh=False, transient=True) as shown:
+    with console.keyboard() as keys, RichLive(console=stderr(), auto_refresh=False, transient=True) as shown:
         while True:
             live.feed()
             live.check()
@@ -365,8 +359,8 @@ def _shown(live: LivePlayer, title: str, seconds: float | None, poses: PoseStrea
             key = keys(live.glance_s)
             meters = live.meters()
             if shown.console.is_terminal:
-                lines = screen(live, meters, title) + (f"\n  {poses.text}" if poses else "")
+                lines = console.screen(live, meters, title) + (f"\n  {poses.text}" if poses else "")
                 shown.update(Text(lines), refresh=True)
             late = seconds is not None and time.monotonic() - began > seconds
-            if live.finished or late or (key and not press(live, key)):
+            if live.finished or late or (key and not console.press(live, key)):
                 return meters
