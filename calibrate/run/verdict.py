@@ -88,7 +88,7 @@ def _judged(
         causes = (*unguarded, *causes)
         verdict = replace(verdict, causes=causes, ruled_out=ruled_out)
     with Session.resume(path, VERIFICATION) as captured:
-        captured.annotate("verdict", json.dumps(summary(verdict), indent=1))
+        captured.annotate("verdict", json.dumps(summary(verdict)))  # indented it takes 60 ms
         captured.annotate("limits", json.dumps(limits.to_dict()))
         if verdict.image:
             captured.annotate("image", verdict.image.kept())

@@ -16,6 +16,8 @@ HELD_RUN = 8
 HUM_PROMINENCE_DB = 15.0
 HUM_LEVEL_DB = -50.0
 HUM_DECAYS_DB = 6.0
+HARMONICS, NEIGHBOURS = 5, 14
+"""Multiples of the mains that count; bins on each side of a line that it is compared with."""
 _BLACKMAN_HARRIS = (0.35875, -0.48829, 0.14128, -0.01168)
 
 
@@ -41,8 +43,8 @@ def held(x: NDArray[np.float32]) -> tuple[int, int] | None:
 
     Silence ahead of the first sound and after the last is no gap; a channel that is silent throughout has none.
     """
-    if np.count_nonzero(x[1:] == x[:-1]) < HELD_RUN - 1:
-        return None  # nearly every capture: no runs need be found
+    if not _equal_run(x):
+        return None  # nearly every capture, in a fifth of the time
     sounding = np.flatnonzero(np.abs(x) > 1e-3 * np.max(np.abs(x), initial=0.0))
     if len(sounding) < 2:
         return None
@@ -53,6 +55,15 @@ def held(x: NDArray[np.float32]) -> tuple[int, int] | None:
         return None
     longest = int(np.argmax(runs))
     return first + int(change[longest]) + 1, int(runs[longest])
+
+
+def _equal_run(x: NDArray[np.float32]) -> bool:
+    """Whether there is a run of :data:`HELD_RUN` equal samples, silence included."""
+    equal, pairs = x[1:] == x[:-1], 1
+    while pairs < HELD_RUN - 1:
+        step = min(pairs, HELD_RUN - 1 - pairs)
+        equal, pairs = equal[:-step] & equal[step:], pairs + step
+    return bool(equal.any())
 
 
 def hum(x: NDArray[np.float32], sweep: Sweep, latency: float, decay: float) -> tuple[float, float] | None:
@@ -66,12 +77,13 @@ def hum(x: NDArray[np.float32], sweep: Sweep, latency: float, decay: float) -> t
     if len(rest) < 0.25 * sweep.fs:
         return None
     window = _window(len(rest))
-    power = np.abs(fft.rfft(rest * window)) ** 2 / (np.sum(window**2) * len(rest) / 2)
     spacing = sweep.fs / len(rest)
+    low = fft.rfft(rest * window)[: round(HARMONICS * 60.0 / spacing) + NEIGHBOURS + 1]
+    power = (np.abs(low) ** 2 / (np.sum(window**2) * len(rest) / 2)).tolist()  # a list: lines have few bins
     total = float(np.mean(np.asarray(x, dtype=float) ** 2))
     found = []
     for mains in (50.0, 60.0):
-        lines = [_line(power, k * mains / spacing) for k in range(1, 6)]
+        lines = [_line(power, k * mains / spacing) for k in range(1, HARMONICS + 1)]
         found.append((sum(lines), mains))
     level, mains = max(found)
     relative = float(power_db(level / max(total, 1e-300)))
@@ -95,15 +107,16 @@ def _lasts(x: NDArray[np.float32], mains: float, fs: int) -> bool:
     return bool(second > float(from_db(-HUM_DECAYS_DB)) ** 2 * first)
 
 
-def _line(power: Float, at: float) -> float:
+def _line(power: list[float], at: float) -> float:
     """Power of a line at bin ``at`` (0 if it does not stand out of its neighbours)."""
-    near = power[max(round(at) - 4, 0) : round(at) + 5]
-    around = np.concatenate(
-        [power[max(round(at) - 14, 0) : max(round(at) - 5, 0)], power[round(at) + 6 : round(at) + 15]]
+    middle = round(at)
+    near = power[max(middle - 4, 0) : middle + 5]
+    around = sorted(
+        power[max(middle - NEIGHBOURS, 0) : max(middle - 5, 0)] + power[middle + 6 : middle + NEIGHBOURS + 1]
     )
-    if not len(around):
+    if not around:
         return 0.0
-    middle = np.sort(around)[(len(around) - 1) // 2 : len(around) // 2 + 1].mean()  # a sixth of the time of np.median
-    if near.max() < float(from_db(HUM_PROMINENCE_DB)) ** 2 * middle:
+    median = 0.5 * (around[(len(around) - 1) // 2] + around[len(around) // 2])
+    if max(near) < float(from_db(HUM_PROMINENCE_DB)) ** 2 * median:
         return 0.0
-    return float(near.sum())
+    return sum(near)

@@ -410,30 +410,30 @@ def test_hum_is_read_after_the_lowest_octaves() -> None:
 def test_a_line_stands_out_of_its_neighbours() -> None:
     power = 1.0 + 0.1 * np.cos(np.arange(80.0))
     power[38:43] = [2.0, 9.0, 40.0, 9.0, 2.0]
-    assert disturbance._line(power, 40.3) == pytest.approx(power[36:45].sum())
+    assert disturbance._line(power.tolist(), 40.3) == pytest.approx(power[36:45].sum())
     power[40] = 30.0
     around = np.concatenate([power[26:35], power[46:55]])
     assert np.median(around) * 10**1.5 > 30.0
-    assert disturbance._line(power, 40.3) == 0.0
+    assert disturbance._line(power.tolist(), 40.3) == 0.0
     for at, low, high in ((3.0, 0, 8), (8.2, 4, 13)):
         near = np.ones(60)
         near[round(at)] = 100.0
         near[low:high] += 0.5
-        assert disturbance._line(near, at) == pytest.approx(near[low:high].sum())
+        assert disturbance._line(near.tolist(), at) == pytest.approx(near[low:high].sum())
     beside = np.ones(60)
     beside[26:31], beside[30] = 100.0, 200.0  # beyond the five bins on either side, among the neighbours
-    assert disturbance._line(beside, 35.0) == 0.0
+    assert disturbance._line(beside.tolist(), 35.0) == 0.0
     for wrong in (25, 34, 46, 55):
         skewed = np.ones(80)
         skewed[40] = 40.0
         skewed[wrong] = 1e6
-        assert disturbance._line(skewed, 40.0) == pytest.approx(8.0 + 40.0)
+        assert disturbance._line(skewed.tolist(), 40.0) == pytest.approx(8.0 + 40.0)
     for side in (slice(26, 35), slice(46, 55)):  # one side at 3: the median of all lies between
         wide = np.ones(80)
         wide[side], wide[40] = 3.0, 50.0
-        assert disturbance._line(wide, 40.0) == 0.0
+        assert disturbance._line(wide.tolist(), 40.0) == 0.0
         wide[40] = 70.0
-        assert disturbance._line(wide, 40.0) == pytest.approx(78.0)
+        assert disturbance._line(wide.tolist(), 40.0) == pytest.approx(78.0)
 
 
 @pytest.mark.parametrize(("fall_db", "lasts"), [(5.7, True), (6.3, False)])
