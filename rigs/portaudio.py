@@ -39,7 +39,10 @@ ANSWER_S = 10.0
 """How long the library may take to start, to list devices, to open a stream."""
 
 REST_S = 0.2
-"""Silence between two captures, s, for converter latency and decay."""
+"""Silence at the drivers between two captures, s, for converter latency and decay."""
+
+SILENT = 1e-3
+"""Samples below this, re the largest, are silence."""
 
 END_S = 2.0
 """How long a stream may take to end."""
@@ -347,7 +350,9 @@ class PortAudioInterface:
         The loopback's channel is wired to an input, not to the unit: the ceiling does not hold for it.
         """
         self._check(y)
-        take = _Take(np.ascontiguousarray(y.T, dtype=np.float32), self.inputs)
+        ahead = 0 if self._stream is None else silence_ahead(y, self._rig.interface.loopback.out - 1)
+        rest = max(round(REST_S * self.fs) - ahead, 0)
+        take = _Take(np.ascontiguousarray(y.T, dtype=np.float32), self.inputs, rest)
         try:
             self._run()
             with _undisturbed():
@@ -404,7 +409,7 @@ class PortAudioInterface:
     def _step(self, heard: Any, play: Any, frames: int, _time: Any, status: Any) -> None:
         """The stream's callback: a block of the take that runs, or silence."""
         take = self._take
-        if take is None or self._rested < REST_S * self.fs:
+        if take is None or self._rested < take.rest:
             play.fill(0.0)
             self._rested += frames
         else:
@@ -442,6 +447,19 @@ class PortAudioInterface:
             stream.close(ignore_errors=True)
 
 
+def silence_ahead(y: NDArray[np.float32], loopback: int) -> int:
+    """Samples for which signals ``(outputs, samples)`` play at the ``loopback`` (from 0) before they do elsewhere.
+
+    A sweep begins below the drivers' bands, where a device can rest from the capture before. Who listens first plays
+    nothing at the loopback either: that silence is not counted.
+    """
+    there = np.abs(y)
+    there = there > SILENT * there.max(axis=1, keepdims=True, initial=0.0)
+    first = np.where(there.any(axis=1), there.argmax(axis=1), y.shape[1])
+    sound = int(np.delete(first, loopback).min(initial=y.shape[1]))
+    return max(sound - int(first[loopback]), 0) if sound < y.shape[1] else 0
+
+
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Keep the garbage collector out of the way of the stream."""
@@ -463,10 +481,12 @@ class _Take:
         ``(samples, outputs)``
     inputs
         Number of input channels.
+    rest
+        Samples of silence ahead of it, from the capture before.
     """
 
-    def __init__(self, played: NDArray[np.float32], inputs: int) -> None:
-        self.played = played
+    def __init__(self, played: NDArray[np.float32], inputs: int, rest: int) -> None:
+        self.played, self.rest = played, rest
         self.heard = np.zeros((len(played), inputs), dtype=np.float32)
         self.at = 0
         self.xruns = 0

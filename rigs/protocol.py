@@ -160,7 +160,7 @@ class Rig:
         Takes the poses to come, and which inputs are read there.
     meanwhile
         Whether a capture may be stored while the next one plays. A device's callback waits for the interpreter, so that
-        it could lose samples; nor would it gain, as a device rests for longer between two captures.
+        it could lose samples.
     """
 
     description: Description
