@@ -90,12 +90,17 @@ def kept(
     return found
 
 
-def noise_of(whole: NDArray[np.floating], plan: Plan) -> Float:
-    """Energy of noise in one sample ``(mic,)``: median of stretches with neither response nor harmonics."""
+def noise_of(whole: NDArray[np.floating], plan: Plan, *, late: bool = False) -> Float:
+    """Energy of noise in one sample ``(mic,)``: median of stretches with neither response nor harmonics.
+
+    The ``late`` ones are quarters in the second half of these lags: a decay that outlasts what is kept, which others
+    are disturbed by, shall not pass for noise.
+    """
     taps = plan.before + plan.after
     last = whole.shape[-1] - round(plan.sweep.rate * np.log(10.0) * plan.sweep.fs)
-    starts = np.linspace(taps, max(last - taps, taps), 8).astype(int)
-    means = [np.mean(np.asarray(whole[:, s : s + taps], dtype=float) ** 2, axis=-1) for s in starts]
+    first, size = (max(taps + last, 2 * taps) // 2, taps // 4) if late else (taps, taps)
+    starts = np.linspace(first, max(last - size, first), 8).astype(int)
+    means = [np.mean(np.asarray(whole[:, s : s + size], dtype=float) ** 2, axis=-1) for s in starts]
     return np.asarray(np.median(means, axis=0))
 
 
@@ -189,7 +194,7 @@ class Separation:
         for whole in wholes:
             if id(whole) not in kinds:
                 alone = np.roll(whole, -last, axis=-1)[:, : whole.shape[-1] - last]
-                kinds[id(whole)] = over_lag(whole, plan.before), noise_of(alone, plan)
+                kinds[id(whole)] = over_lag(whole, plan.before), noise_of(alone, plan, late=True)
         own, found = np.zeros_like(self.own), np.zeros_like(self.own)
         noise = np.stack([kinds[id(whole)][1] for whole in wholes])
         for i, whole in enumerate(wholes):

@@ -31,7 +31,7 @@ def of_one(whole: NDArray[np.floating], before: int, after: int, rate: float, fs
     Deconvolved noise is alike at every lag. Lags after the response and before the harmonics are cut into stretches as
     long as what is kept, windowed alike; the mean square of their spectra, smoothed over nine bins, is the variance.
     Where the power falls from stretch to stretch, a room rings on beyond what is kept: that repeats, and is no noise
-    (:func:`floor`).
+    (:func:`floor`). A single stretch is the last one that there is.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ def of_one(whole: NDArray[np.floating], before: int, after: int, rate: float, fs
     taps = before + after
     last = max(whole.shape[-1] - others - round(rate * np.log(HIGHEST_HARMONIC) * fs), 2 * taps)
     count = min(STRETCHES, max(1, (min(last, whole.shape[-1]) - taps) // taps))
-    starts = np.linspace(taps, min(last, whole.shape[-1]) - taps, count).astype(int)
+    latest = min(last, whole.shape[-1]) - taps
+    starts = np.linspace(taps if count > 1 else latest, latest, count).astype(int)
     window = edges(before, after)
     spectra = np.array([fft.rfft(whole[:, s : s + taps] * window) for s in np.maximum(starts, 0)])
     return np.sqrt(floor(spectra.real**2 + spectra.imag**2))

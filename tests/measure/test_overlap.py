@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from sweetspot.measure import folder, overlap, plan, summary
-from sweetspot.measure.judge import burst
+from sweetspot.measure.judge import burst, uncertainty
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.run import measure, planned
-from sweetspot.measure.separation import GUARD_S, Separation, arrivals_differ
+from sweetspot.measure.separation import GUARD_S, Separation, arrivals_differ, noise_of
 from sweetspot.measure.session import Session
 from sweetspot.measure.shot import ALL, CaptureKey, Shot
 from sweetspot.measure.sweep import swept
@@ -202,6 +202,25 @@ def test_the_driver_that_is_disturbed_is_named(two_way: Description) -> None:
     )
     whole[:, wanted.before : wanted.before + 2 * wait + 1 : wait] += 1.0
     assert "in the response of woofer at" in separation.refused(wanted, [whole] * 3)
+
+
+def test_a_longer_decay_does_not_pass_for_noise(two_way: Description) -> None:
+    """Where little more than two kept windows are free, both estimates of noise are read from the last of them."""
+    wanted = plan.make(two_way, "ears")
+    taps, fs, rng = wanted.before + wanted.after, two_way.fs, np.random.default_rng(7)
+
+    def ringing(harmonic: int) -> tuple[np.ndarray, np.ndarray]:
+        size = round(2.6 * taps + wanted.sweep.rate * np.log(harmonic) * fs)
+        t, noise = np.arange(size - wanted.before) / fs, 1e-5 * rng.standard_normal((2, size))
+        whole = noise.copy()
+        whole[:, wanted.before :] += 0.01 * rng.standard_normal((2, len(t))) * 10.0 ** (-3.0 * t / (1.2 * taps / fs))
+        return whole, noise
+
+    whole, _ = ringing(10)
+    assert noise_of(whole, wanted, late=True) == pytest.approx(np.full(2, 1e-10), rel=0.2)
+    assert (noise_of(whole, wanted) > 2e-10).all(), "the decay, read early"
+    stated = [uncertainty.of_one(x, wanted.before, wanted.after, wanted.sweep.rate, fs) for x in ringing(6)]
+    assert np.sqrt(np.mean(stated[0] ** 2)) == pytest.approx(np.sqrt(np.mean(stated[1] ** 2)), rel=0.2)
 
 
 def test_what_older_versions_settled_on_is_read(long: Description) -> None:
