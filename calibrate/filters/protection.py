@@ -43,7 +43,9 @@ def protected(plant: Plant, slope: Float) -> Plant:
 
     No driver vanishes wholly: a design has nothing to go by where no driver makes a sound.
     """
-    return replace(plant, h=plant.h * np.maximum(slope, FLOOR))
+    h = plant.h * np.maximum(slope, FLOOR)
+    h.setflags(write=False)  # not to be copied again
+    return replace(plant, h=h)
 
 
 def costed(cost: Cost, slope: Float) -> Cost:

@@ -18,6 +18,7 @@ tolerance
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -76,8 +77,8 @@ class MeasurementError:
         return np.asarray(self._on_grid(ir) * share)
 
     def gated(self, ir: ImpulseResponse, gate: Gate) -> Float:
-        """The same behind a gate."""
-        return self.within(ir, gates.energy(ir, gate)[:, None] / ir.h.shape[-1])
+        """The same behind a gate, read-only; that of the last sets is kept."""
+        return _gated(self, ir, gate)
 
     def relative(self, ir: ImpulseResponse, gate: Gate, h: Complex) -> Float:
         """Squared relative error of each gated path: noise and drift."""
@@ -87,7 +88,15 @@ class MeasurementError:
         """The bins' variance at the frequencies of the grid, nearest bin: it was smoothed over more than that."""
         f = frequencies(ir.fs)
         nearest = np.clip(np.round(f * ir.h.shape[-1] / ir.fs).astype(int), 0, self.stderr.shape[-1] - 1)
-        return np.asarray(self.stderr[..., nearest] ** 2)
+        found = np.take(self.stderr, nearest, axis=-1)
+        return np.asarray(np.square(found, out=found))
+
+
+@lru_cache(maxsize=2)
+def _gated(error: MeasurementError, ir: ImpulseResponse, gate: Gate) -> Float:
+    found = error.within(ir, gates.energy(ir, gate)[:, None] / ir.h.shape[-1])
+    found.setflags(write=False)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
+from threading import Thread
 
 from sweetspot.calibrate.auditory import Arms, Assessment, Extent, UnitLevels, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
@@ -23,6 +24,7 @@ from sweetspot.measure.session import Session
 from sweetspot.measure.share import forked
 from sweetspot.processor import store
 from sweetspot.processor.bank import StoredBank
+from sweetspot.processor.compiled import ahead as ahead_of_loops
 from sweetspot.processor.export import FormRow
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.storage import alone
@@ -70,12 +72,15 @@ def calibrate(
     session_file(run)
     with alone(run):
         bank = bank or (None if drop_bank else kept_bank(run))
+        loading = Thread(target=ahead_of_loops)  # 60 ms, while the session is read
+        loading.start()
         if with_zone:
             with Session.read(session_file(run)) as session:
                 measured_sets(session)  # read once, for the copy of this process too
         extent = Extent(design.zone.x_m, design.zone.y_m, design.zone.step_m)
         sha256(session_file(run))  # known before this process is copied
         known = auditory.footing(run, design.filter, design.filter.match_ears) if with_zone else None
+        loading.join()
         later = forked.Later[auditory.Filters]()
         with forked.begun([partial(auditory.listened, run, known, extent, later)] * with_zone, copies=1) as listening:
             made, ears = _fit(run, design, left_out=left_out, step=step, ready=lambda *it: later.give(it))
