@@ -23,6 +23,9 @@ MODULUS = 65535
 ROW = 256
 """Words of a row of :func:`fletcher32`, whose sums are exact in double precision."""
 
+FALLING = np.stack([np.ones(ROW), np.arange(ROW, 0, -1.0)], axis=1)
+"""Weights of a row's words in the plain and in the weighted sum."""
+
 
 def write(data: h5py.Dataset, index: Any, values: Any) -> bool:
     """Write whole chunks of a data set that is stored with :data:`FILTERS`, at the level that its properties name.
@@ -42,18 +45,22 @@ def write(data: h5py.Dataset, index: Any, values: Any) -> bool:
     Whether it was written. ``False`` leaves it to HDF5, with the file as it was: other filters, parts of chunks,
     selections other than numbers and slices, or values that need more than rounding to the data set's type.
     """
-    level = _level(data.id.get_create_plist())
-    box = _box(index, data.shape)
-    if not level or box is None:
+    made = data.id.get_create_plist()
+    level = _level(made)
+    if not level:
         return False
-    edges = zip(box, data.chunks, data.shape, strict=True)
-    if any(b.start % n or (b.stop % n and b.stop != whole) or b.start >= b.stop for b, n, whole in edges):
+    shape, chunk = data.id.shape, made.get_chunk()
+    box = _box(index, shape)
+    if box is None or any(
+        part.start % n or (part.stop % n and part.stop != whole) or part.start >= part.stop
+        for part, n, whole in zip(box, chunk, shape, strict=True)
+    ):
         return False
-    array = _filling(values, [len(b) for b in box], index, data.dtype)
+    array = _filling(values, tuple(map(len, box)), index, data.dtype)
     if array is None:
         return False
-    for corner, chunk in _chunks(array, data.chunks, data.fillvalue):
-        packed, mask = pack(chunk, level)
+    for corner, part in _chunks(array, chunk, data):
+        packed, mask = pack(part, level)
         data.id.write_direct_chunk(tuple(b.start + k for b, k in zip(box, corner, strict=True)), packed, mask)
     return True
 
@@ -86,10 +93,9 @@ def fletcher32(stored: bytes | bytearray) -> int:
     """
     count = (len(stored) + 1) // 2
     rows = -(-count // ROW)
-    padded = np.zeros(rows * ROW * 2, np.uint8)
-    padded[: len(stored)] = np.frombuffer(stored, np.uint8)
-    words = padded.view(">u2").astype(np.float64).reshape(rows, ROW)
-    sums, falling = (words @ np.stack([np.ones(ROW), np.arange(ROW, 0, -1.0)], axis=1)).astype(np.int64).T
+    padded = bytes(stored).ljust(rows * ROW * 2, b"\0")
+    words = np.frombuffer(padded, ">u2").astype(np.float64).reshape(rows, ROW)
+    sums, falling = (words @ FALLING).astype(np.int64).T
     if not sums.any():
         return 0
     behind = count - ROW * np.arange(1, rows + 1)  # words after each row; negative by the padding of the last
@@ -132,7 +138,7 @@ def _is_number(part: Any) -> bool:
     return isinstance(part, int | np.integer) and not isinstance(part, bool)
 
 
-def _filling(values: Any, lengths: list[int], index: Any, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+def _filling(values: Any, lengths: tuple[int, ...], index: Any, dtype: np.dtype[Any]) -> NDArray[Any] | None:
     """Values in a data set's type and the shape of what an index selects, axes of one number included.
 
     ``None`` where they need more than rounding or repeating: that is HDF5's to do.
@@ -149,12 +155,14 @@ def _filling(values: Any, lengths: list[int], index: Any, dtype: np.dtype[Any]) 
         return array.astype(dtype, copy=False).reshape(lengths)
 
 
-def _chunks(array: NDArray[Any], chunk: tuple[int, ...], fill: Any) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
-    """First corner and values of each chunk; those at an edge are padded, as HDF5 keeps them."""
+def _chunks(
+    array: NDArray[Any], chunk: tuple[int, ...], data: h5py.Dataset
+) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
+    """First corner and values of each chunk; those at the data set's edge are padded, as HDF5 keeps them."""
     for corner in product(*(range(0, length, n) for length, n in zip(array.shape, chunk, strict=True))):
         part = array[tuple(slice(first, first + n) for first, n in zip(corner, chunk, strict=True))]
         if part.shape != chunk:
-            padded = np.full(chunk, fill, array.dtype)
+            padded = np.full(chunk, data.fillvalue, array.dtype)
             padded[tuple(map(slice, part.shape))] = part
             part = padded
         yield corner, part
