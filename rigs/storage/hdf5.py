@@ -76,7 +76,8 @@ def built(kind: Kind, build: Callable[[Group], None]) -> bytes:
 
 @contextlib.contextmanager
 def foreign(path: Path, remedy: str) -> Iterator[Group]:
-    """Open an HDF5 file of another program (such as SOFA) for reading: same checks of its structure, no schema of ours.
+    """Open an HDF5 file of another program (such as SOFA) for reading: same checks of its structure and
+    its chunks, no schema of ours.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def foreign(path: Path, remedy: str) -> Iterator[Group]:
         file = h5py.File(path, "r")
     try:
         check_structure(file, path, path.stat().st_size)
-        yield Group(file, path, True, remedy)
+        yield Group(file, path, False, remedy)
     finally:
         _closed(file)
 

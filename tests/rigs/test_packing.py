@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sweetspot.rigs.storage import Group, packing
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import Group, foreign, packing
 
 PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 6}
 SHAPE, CHUNKS = (5, 3, 47), (2, 3, 20)
@@ -29,7 +30,8 @@ def file() -> Iterator[h5py.File]:
 
 
 def group(file: h5py.File) -> Group:
-    return Group(file, Path("a file"), True, "make it again")
+    """As of a file without checksum of its own."""
+    return Group(file, Path("a file"), False, "make it again")
 
 
 def noise(shape: tuple[int, ...], dtype: str = "f4", seed: int = 0) -> NDArray[Any]:
@@ -167,3 +169,99 @@ def test_a_changed_byte_of_a_packed_chunk_is_found(file: h5py.File, make: Any) -
     file["x"].id.write_direct_chunk(place, bytes(changed), mask)
     with pytest.raises(OSError, match="filter returned failure"):
         file["x"][...]
+
+
+SHORT = np.zeros(8, "u1").tobytes()
+
+
+def checked(content: bytes) -> bytes:
+    return content + packing.fletcher32(content).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize(
+    ("content", "mask", "message"),
+    [
+        (b"abc", 0b011, "checksum of a chunk differs"),
+        (SHORT, 0b111, "8 bytes; 4000000 are needed"),
+        (checked(SHORT), 0b010, "8 bytes; 4000000 are needed"),
+        (checked(zlib.compress(bytes(400))), 0, "400 bytes; 4000000 are needed"),
+        (checked(zlib.compress(bytes(5_000_000))), 0, "cannot be decompressed to its size"),
+        (checked(zlib.compress(bytes(4_000_000)))[:-1] + b"x", 0, "checksum of a chunk differs"),
+        (bytes(5_000_000), 0b111, "chunk of 4000000 bytes is stored in 5000000"),
+    ],
+)
+def test_a_chunk_of_another_size_is_refused_and_never_read_beyond_its_end(
+    file: h5py.File, content: bytes, mask: int, message: str
+) -> None:
+    """HDF5 itself ends with a segmentation fault at the short ones."""
+    data = group(file).create_empty("x", (2, 1_000_000), "f4", 0.0, chunks=(1, 1_000_000), **PACKED)
+    file["x"].id.write_direct_chunk((1, 0), content, mask)
+    assert not data[0].any()
+    with pytest.raises(BadInput, match=message):
+        data[1]
+    with pytest.raises(BadInput, match=message):
+        data[:]
+
+
+@pytest.mark.parametrize("level", [0, 1, 9])
+@pytest.mark.parametrize("filters", [(), ("shuffle",), ("fletcher32",), ("shuffle", "fletcher32")])
+def test_what_other_programs_wrote_is_read_as_the_library_reads_it(
+    file: h5py.File, level: int, filters: tuple[str, ...]
+) -> None:
+    for make in (counts, noise):
+        storage = dict.fromkeys(filters, True) | ({"compression": "gzip", "compression_opts": level})
+        theirs = file.create_dataset(f"x{make.__name__}", data=make(SHAPE, ">i4"), chunks=CHUNKS, **storage)
+        file.flush()
+        found = packing.read(theirs, ())
+        assert found is not None
+        assert found.tobytes() == theirs[...].tobytes()
+        assert group(file).data(f"x{make.__name__}")[:].dtype == theirs.dtype
+
+
+def test_filters_in_another_order_are_undone_in_theirs(file: h5py.File) -> None:
+    """As netCDF has them: the checksum within what is compressed."""
+    values = counts((3, 1000))
+    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    made.set_chunk((1, 1000))
+    made.set_shuffle()
+    made.set_fletcher32()
+    made.set_deflate(5)
+    where = h5py.h5d.create(file.id, b"x", h5py.h5t.STD_I32LE, h5py.h5s.create_simple(values.shape), made)
+    theirs = h5py.Dataset(where)
+    theirs[...] = values
+    file.flush()
+    assert np.array_equal(group(file).data("x")[:], values)
+    chunks = stored(theirs)
+    assert len(zlib.decompress(chunks[0][2])) == 4004
+
+
+@given(st.tuples(*map(indices, SHAPE)) | st.tuples(*map(indices, SHAPE[:1])) | st.just(()) | st.just([0, 3]))
+@settings(max_examples=80, deadline=None)
+def test_any_part_is_read_as_the_library_reads_it(index: Any) -> None:
+    with h5py.File(io.BytesIO(), "w") as file:
+        data = group(file).create_empty("x", SHAPE, "f4", 3.0, chunks=CHUNKS, **PACKED)
+        data[1:3] = np.random.default_rng(0).normal(size=(2, *SHAPE[1:]))
+        file.flush()
+        assert np.array_equal(data[index], file["x"][index])
+        assert data[index].shape == file["x"][index].shape
+
+
+def test_tables_texts_and_truths_are_read_as_the_library_reads_them(file: h5py.File) -> None:
+    table = np.array([(1.5, 2, b"ab"), (2.5, 3, b"c")], dtype=[("x", "f8"), ("n", "i2"), ("use", "S3")])
+    for name, values in {"table": table, "texts": ["größer", "b"], "truths": np.array([True, False])}.items():
+        data = group(file).create_data(name, values)
+        file.flush()
+        assert data[:].dtype == file[name].dtype
+        assert data[:].tobytes() == file[name][...].tobytes()
+    assert group(file).data("texts").texts() == ("größer", "b")
+    file.create_dataset("free", data=["größer", "b"], dtype=h5py.string_dtype(), chunks=(1,))
+    assert group(file).data("free").texts() == ("größer", "b")
+
+
+def test_a_file_of_another_program_with_a_short_chunk_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.sofa"
+    with h5py.File(path, "w") as made:
+        data = made.create_dataset("ir", (1, 1_000_000), "f8", chunks=(1, 1_000_000), **PACKED)
+        data.id.write_direct_chunk((0, 0), zlib.compress(bytes(100)))
+    with foreign(path, "get another") as root, pytest.raises(BadInput, match="/ir: a chunk has 100 bytes; 8000000"):
+        root.data("ir")[:]
