@@ -115,7 +115,8 @@ def measure(
         for capture in session.underived(plan):
             session.derive(plan, capture, _mean_of_landed(session, listener, capture))
         left = session.missing(plan)
-        rig.expect([c.pose for c in (*left, plan.closing) if c is not None], inputs_read(rig.description, plan.mics))
+        rig.read(inputs_read(rig.description, plan.mics))
+        rig.expect([c.pose for c in (*left, plan.closing) if c is not None])
         with _short_turns() if hand.meanwhile else nullcontext():
             hand.take(listener, left)
             _close(hand, listener)
@@ -124,7 +125,7 @@ def measure(
         raise
     finally:
         hand.close()
-        rig.expect(())
+        rig.read(None)
     return session.rejected(plan.name)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.protocol import Expect, Interface, Rig, Stage, unprepared
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.protocol import Interface, Rig, Stage, all_read, unprepared
 from sweetspot.rigs.rig_file import Description, Fault
 
 if TYPE_CHECKING:
@@ -80,14 +81,15 @@ def open_rig(
     stage: Stage
     world: World | None = None
     befalling: Callable[[], list[Fault]] = list
-    expect: Expect = unprepared
+    expect: Callable[[Sequence[Pose]], None] = unprepared
+    read: Callable[[Sequence[int] | None], None] = all_read
     match description.interface.driver:
         case "lab":
             from sweetspot.rigs.lab import LabInterface, World  # slow to import
 
             world = World(description, serial)
             interface = lab = LabInterface(world, now)
-            befalling, expect = lab.before_move, lab.expect
+            befalling, expect, read = lab.before_move, lab.expect, lab.read
         case "portaudio":
             from sweetspot.rigs.portaudio import PortAudioInterface
 
@@ -118,4 +120,4 @@ def open_rig(
             from sweetspot.rigs.turntable import ManualStage
 
             stage = ManualStage()
-    return Rig(description, interface, stage, expect, meanwhile=expect is not unprepared)
+    return Rig(description, interface, stage, expect, read, meanwhile=expect is not unprepared)

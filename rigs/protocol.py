@@ -134,20 +134,12 @@ class Stage(Protocol):
         ...
 
 
-class Expect(Protocol):
-    """Takes the poses to come, in their order: what takes time at each of them may be prepared."""
-
-    def __call__(self, poses: Sequence[Pose], inputs: Sequence[int] | None = None) -> None:
-        """Expect ``poses``.
-
-        Of ``inputs``, rows of a recording's ``x``, the recordings until the next call are read; the others may be
-        silent. None for all.
-        """
-        ...
-
-
-def unprepared(poses: Sequence[Pose], inputs: Sequence[int] | None = None) -> None:
+def unprepared(_poses: Sequence[Pose]) -> None:
     """What hardware does about poses to come: nothing."""
+
+
+def all_read(_inputs: Sequence[int] | None) -> None:
+    """What hardware does about inputs that nobody reads: it records them too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,7 +149,9 @@ class Rig:
     Parameters
     ----------
     expect
-        Takes the poses to come, and which inputs are read there.
+        Takes the poses to come, in their order: what takes time at each of them may be prepared.
+    read
+        Takes the inputs, rows of a recording's ``x``, that are read from now on, None for all: others may be silent.
     meanwhile
         Whether a capture may be stored while the next one plays. A device's callback waits for the interpreter, so that
         it could lose samples.
@@ -166,7 +160,8 @@ class Rig:
     description: Description
     interface: Interface
     stage: Stage
-    expect: Expect = unprepared
+    expect: Callable[[Sequence[Pose]], None] = unprepared
+    read: Callable[[Sequence[int] | None], None] = all_read
     meanwhile: bool = False
 
     def close(self) -> None:

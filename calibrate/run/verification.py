@@ -106,8 +106,8 @@ def measure_verification(
             'give some entries of ears.positions use = "score" and measure those'
         )
     if rig.description.ears:  # the first poses are prepared while the sweeps are made
-        poses = [pose for pose, _ in verification.visited(rig.description, "ears")]
-        rig.expect(poses, hardware.inputs_read(rig.description, rig.description.ear_mics))
+        rig.read(hardware.inputs_read(rig.description, rig.description.ear_mics))
+        rig.expect([pose for pose, _ in verification.visited(rig.description, "ears")])
     through = processor or Deployed(deployed.OWN, fitted.filters, None)
     filters = through.filters
     with Session.read(session_file(run)) as session:

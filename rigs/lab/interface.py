@@ -64,7 +64,7 @@ class LabInterface:
         self._played: Counter[tuple[object, ...]] = Counter()
         self._worlds = {0.0: world}
         self._read: frozenset[int] | None = None
-        self._ahead = PathsAhead(lambda stand: world.paths(stand[0], pair=False, inputs=stand[1]))
+        self._ahead = PathsAhead(lambda stand: paths_at(world, stand, pair=False))
         self._heard_at: tuple[tuple[Stand, float, bool], NDArray[np.float32]] | None = None
         self._spectra: tuple[int, list[tuple[NDArray[np.intp], NDArray[np.complex64]]]] | None = None
         self._played_signals: list[_Played] = []
@@ -101,15 +101,18 @@ class LabInterface:
         self._befall(span)
         return Recording(digital(x, rig.lab), fs=self.fs, xruns=xruns, started=started)
 
-    def expect(self, poses: Sequence[Pose], inputs: Sequence[int] | None = None) -> None:
-        """Poses to come, in their order: their sound is computed ahead, on another core.
+    def expect(self, poses: Sequence[Pose]) -> None:
+        """Poses to come, in their order: their sound is computed ahead, on another core."""
+        self._ahead.expect([(pose, self._read) for pose in poses])
 
-        Sound at the ears takes twenty times as long as at the microphone of a turntable (8 and 0.4 ms): where only some
-        ``inputs`` are read the others stay silent, unless channels leak or faults may bring one's sound to another.
+    def read(self, inputs: Sequence[int] | None) -> None:
+        """The inputs that are read from now on, None for all.
+
+        The others stay silent, unless channels leak or faults may bring one's sound to another: sound at the ears takes
+        twenty times as long as at the microphone of a turntable (8 and 0.4 ms).
         """
         apart = self.world.description.lab.crosstalk.inputs_db is None and not self._schedule.faults
         self._read = frozenset(inputs) if inputs is not None and apart else None
-        self._ahead.expect([(pose, self._read) for pose in poses])
 
     def close(self) -> None:
         """End what is computed ahead; a full disk has space again."""
@@ -221,10 +224,18 @@ class LabInterface:
             if kelvin not in self._worlds:
                 self._worlds[kelvin] = warmer(self.world, kelvin)
             world, usual = self._worlds[kelvin], kelvin == 0.0 and not pair
-            paths = self._ahead.at(stand) if usual else world.paths(stand[0], pair=pair, inputs=stand[1])
+            paths = self._ahead.at(stand) if usual else paths_at(world, stand, pair=pair)
             self._heard_at = (stands, paths)
             self._spectra = None
         return self._heard_at[1]
+
+
+def paths_at(world: World, stand: Stand, *, pair: bool) -> NDArray[np.float32]:
+    """Paths at a stand, see :meth:`World.paths`; a world in which no pair stands may know them by their pose alone."""
+    pose, inputs = stand
+    if inputs is None:
+        return world.paths(pose) if world.pair is None else world.paths(pose, pair=pair)
+    return world.paths(pose, pair=pair, inputs=inputs)
 
 
 def warmer(world: World, kelvin: float) -> World:

@@ -208,12 +208,12 @@ def test_captures_that_stay_bad_hold_the_session(crooked: Description, lab_rig: 
         with pytest.raises(BadInput, match="11 of 15 responses of the ears set are missing"):
             session.responses("ears")
         to_come = list[list[Pose]]()
-        prepared = replace(good, expect=lambda poses, *_: to_come.append(list(poses)))
+        prepared = replace(good, expect=lambda poses: to_come.append(list(poses)))
         measure(prepared, session, wanted, ask=no_one, step=lambda note: None)
         assert session.responses("ears").h.shape[0] == 5
     left = [c.pose for c in wanted.captures[4:]]
     assert wanted.closing is not None
-    assert to_come[0] == [*left, wanted.closing.pose], "what is left, and the return"
+    assert to_come == [[*left, wanted.closing.pose]], "what is left, and the return"
 
 
 def test_a_lost_sample_is_seen_wherever_it_falls() -> None:

@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -107,13 +107,12 @@ class Remembered(World):
 
     def __init__(self, description: Description, serial: str) -> None:
         super().__init__(description, serial)
-        self.known: dict[object, NDArray[np.float32]] = {}
+        self.known: dict[Pose, NDArray[np.float32]] = {}
 
-    def paths(self, pose: Pose, *, pair: bool = True, inputs: Collection[int] | None = None) -> NDArray[np.float32]:
-        asked = pose, pair, inputs if inputs is None else frozenset(inputs)
-        if asked not in self.known:
-            self.known[asked] = super().paths(pose, pair=pair, inputs=inputs)
-        return self.known[asked]
+    def paths(self, pose: Pose) -> NDArray[np.float32]:
+        if pose not in self.known:
+            self.known[pose] = super().paths(pose)
+        return self.known[pose]
 
 
 @functools.cache
