@@ -365,14 +365,10 @@ def kept_samples(rig: Description) -> tuple[int, int]:
 def outputs_for(
     rig: Description, channels: list[int], signals: NDArray[np.float32], played: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """All outputs ``(outputs, samples)``: ``signals (channel, samples)`` on ``channels`` (from 1), the loopback too.
-
-    Read-only: a door has to check what it plays once.
-    """
+    """All outputs ``(outputs, samples)``: ``signals (channel, samples)`` on ``channels`` (from 1), the loopback too."""
     y = np.zeros((rig.outputs, len(played)), dtype=np.float32)
     y[[c - 1 for c in channels]] = signals
     y[rig.interface.loopback.out - 1] = played
-    y.setflags(write=False)
     return y
 
 

@@ -36,7 +36,7 @@ def frozen(
     ValueError
         Wrong rank, or a value that is not finite.
     """
-    array = np.array(value, dtype=dtype, copy=None if is_constant(value) else True)
+    array = np.array(value, dtype=dtype, copy=None if _is_constant(value) else True)
     if array.ndim != ndim:
         raise ValueError(f"{name} has shape {array.shape}: {ndim} axes are needed, it has {array.ndim}")
     if finite and not np.isfinite(array).all():
@@ -46,7 +46,7 @@ def frozen(
     return array
 
 
-def is_constant(value: ArrayLike) -> bool:
+def _is_constant(value: ArrayLike) -> bool:
     """Whether it is an array whose memory no array can write."""
     while isinstance(value, np.ndarray) and not value.flags.writeable:
         if value.base is None:

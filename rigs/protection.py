@@ -12,13 +12,12 @@ from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
-from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.acoustics import Excursion, fft
-from sweetspot.rigs.arrays import frozen, is_constant
+from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import TooLoud
 from sweetspot.rigs.units import Complex, Float, db, power_db
 
@@ -380,63 +379,45 @@ def check_outputs(y: NDArray[np.floating], rig: Description, where: str) -> None
     """Refuse outputs ``(outputs, samples)`` that exceed a driver's limits; the loopback only stays below full scale.
 
     Samples that kept to the same limits before are known by their SHA-256: a fifth of the time for captures that play
-    the same sweeps again; an array that nobody can write is known by itself (1 ms a capture).
+    the same sweeps again.
 
     Raises
     ------
     TooLoud
         Names where, the driver, the value found and the limit.
     """
-    loopback = rig.interface.loopback.out - 1
-    drivers = {p.output: p for p in protections(rig)}
-    limits = _Limits(loopback, rig.limits.ceiling, tuple(drivers.values()))
-    if is_constant(y) and any(known() is y and kept == limits for known, kept in _kept_constants):
-        return
     if not np.isfinite(y).all():
         raise TooLoud(f"{where}: the signal contains a value that is not finite; nothing was played")
+    loopback = rig.interface.loopback.out - 1
+    drivers = {p.output: p for p in protections(rig)}
     sounding = {output: np.ascontiguousarray(row) for output, row in enumerate(y) if row.any()}
     digests = tuple((output, row.dtype.str, hashlib.sha256(row.data).digest()) for output, row in sounding.items())
-    played = _Checked(digests, limits)
-    if played not in _kept_limits:
-        _check_sounding(sounding, drivers, limits, where)
-        _kept_limits.append(played)
-    if is_constant(y):
-        _kept_constants.append((ref(y), limits))
-
-
-def _check_sounding(
-    sounding: dict[int, NDArray[np.floating]], drivers: dict[int, Protection], limits: _Limits, where: str
-) -> None:
-    """The check of outputs that are not silent, by number."""
+    played = _Checked(digests, loopback, rig.limits.ceiling, tuple(drivers.values()))
+    if played in _kept_limits:
+        return
     for output, row in sounding.items():
         if output in drivers:
             one = drivers[output]
             if reason := one.refused(row):
                 raise TooLoud(f"{where}, driver {one.name!r} (output {output + 1}): {reason}; nothing was played")
             continue
-        limit = 1.0 if output == limits.loopback else limits.ceiling
+        limit = 1.0 if output == loopback else rig.limits.ceiling
         peak = float(np.max(np.abs(row)))
         if peak > limit * (1.0 + 1e-6):
             raise TooLoud(
                 f"{where}, output {output + 1}: peak {float(db(peak)):.2f} dBFS is above the rig's ceiling of "
                 f"{float(db(limit)):.2f} dBFS; nothing was played"
             )
+    _kept_limits.append(played)
 
 
-class _Limits(NamedTuple):
-    """What :func:`check_outputs` compares with: the loopback's output, the ceiling, and each driver's limits."""
+class _Checked(NamedTuple):
+    """What :func:`check_outputs` looks at: type and SHA-256 of each output that is not silent, and all limits."""
 
+    outputs: tuple[tuple[int, str, bytes], ...]
     loopback: int
     ceiling: float
     drivers: tuple[Protection, ...]
 
 
-class _Checked(NamedTuple):
-    """Outputs that kept to limits: type and SHA-256 of each that is not silent."""
-
-    outputs: tuple[tuple[int, str, bytes], ...]
-    limits: _Limits
-
-
 _kept_limits: deque[_Checked] = deque(maxlen=REMEMBERED)
-_kept_constants: deque[tuple[ref[NDArray[np.floating]], _Limits]] = deque(maxlen=REMEMBERED)

@@ -232,41 +232,18 @@ def test_what_kept_to_its_limits_is_checked_anew_at_other_limits_or_outputs(croo
         protection.check_outputs(y, usual, "door")
 
 
-def test_an_array_that_nobody_can_write_is_checked_once_for_each_limit(
-    crooked_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usual, quiet = (
-        parse(six(crooked_text, ceiling_dbfs=f"ceiling_dbfs = {c}", level_dbfs="level_dbfs = -30.0"), folder=tmp_path)
-        for c in (-6.0, -26.0)
-    )
-    y = np.zeros((usual.outputs, 60000), dtype=np.float32)
-    y[3] = 0.1 * np.sin(2 * np.pi * 1200.0 * np.arange(y.shape[1]) / usual.fs) * np.hanning(y.shape[1])
-    hashed = list[int]()
-    usually = protection.hashlib.sha256
-    monkeypatch.setattr(protection.hashlib, "sha256", lambda x: (hashed.append(1), usually(x))[1])
-    for constant, count in ((False, 3), (True, 1)):
-        y.setflags(write=not constant)
-        hashed.clear()
-        for _ in range(3):
-            protection.check_outputs(y, usual, "door")
-        assert len(hashed) == count
-    with pytest.raises(TooLoud, match=r"low_left.*above its limit of -26.00 dBFS"):
-        protection.check_outputs(y, quiet, "door")
-    other = y[::-1].copy()[::-1]
-    other.setflags(write=False)  # a view: its base can be written
-    for _ in range(2):
-        hashed.clear()
-        protection.check_outputs(other, usual, "door")
-        assert hashed
+def test_an_array_that_was_made_louder_after_its_check_is_checked_again(crooked_text: str, tmp_path: Path) -> None:
+    """Read-only or not: a flag that can be set again protects no tweeter."""
+    rig = parse(six(crooked_text, ceiling_dbfs="ceiling_dbfs = -6.0", level_dbfs="level_dbfs = -30.0"), folder=tmp_path)
+    y = np.zeros((rig.outputs, 60000), dtype=np.float32)
+    y[3] = 0.1 * np.sin(2 * np.pi * 1200.0 * np.arange(y.shape[1]) / rig.fs) * np.hanning(y.shape[1])
+    y.setflags(write=False)
+    protection.check_outputs(y, rig, "door")
     y.setflags(write=True)
     y[3] *= 9.0
-    with pytest.raises(TooLoud, match=r"low_left.*above its limit"):
-        protection.check_outputs(y, usual, "door")
     y.setflags(write=False)
-    louder = y.copy()
-    louder.setflags(write=False)
     with pytest.raises(TooLoud, match=r"low_left.*above its limit"):
-        protection.check_outputs(louder, usual, "door")
+        protection.check_outputs(y, rig, "door")
 
 
 def test_wires_swapped_after_the_door_burn_a_tweeter_in_the_lab(
