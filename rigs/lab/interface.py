@@ -113,6 +113,8 @@ class LabInterface:
         """
         apart = self.world.description.lab.crosstalk.inputs_db is None and not self._schedule.faults
         self._read = frozenset(inputs) if inputs is not None and apart else None
+        if self._read is not None and not self._read & {m.channel - 1 for m in self.world.description.ear_mics}:
+            self.world.forget_ears()
 
     def close(self) -> None:
         """End what is computed ahead; a full disk has space again."""

@@ -266,7 +266,10 @@ def test_inputs_that_nobody_reads_stay_silent_and_change_no_other(
     read = [mic.channel - 1, crooked.interface.loopback.in_ - 1]
     all_read = whole.capture(y).x
     assert len(at_ears) == 1
+    part.world.at_ears(Pose(turn=-0.3))
     part.read(read)
+    assert bool(part.world._ear_table.cache_info().currsize) == leaks, "nor does it need memory"
+    at_ears[1:] = []
     part.expect([Pose(), Pose(turn=0.3)])
     some = part.capture(y).x
     assert np.array_equal(some[read], all_read[read])
