@@ -38,9 +38,10 @@ def test_the_front_is_computed_kept_and_drawn(measured: Path, tmp_path: Path, sw
 
 def test_width_spends_more_aims_higher_and_trusts_more() -> None:
     half, full = (parse(f"[image]\nprefer = {p}", "design") for p in (0.75, 1.0))
-    usual, more, most = Design().crosstalk, towards_width(half), towards_width(full)
+    design, more, most = Design(), towards_width(half), towards_width(full)
+    usual = design.crosstalk
     f = [150.0, 900.0, 3000.0, 9000.0]
-    assert towards_width(Design()) is usual
+    assert towards_width(design) is usual
     assert level_at(most.effort_db, f) - level_at(usual.effort_db, f) == pytest.approx([15.0] * 4)  # type: ignore[arg-type]
     assert level_at(more.effort_db, f) - level_at(usual.effort_db, f) == pytest.approx([7.5] * 4)  # type: ignore[arg-type]
     higher = level_at(most.target_db, f) - level_at(usual.target_db, f)  # type: ignore[arg-type]
