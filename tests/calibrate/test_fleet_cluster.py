@@ -253,33 +253,40 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def test_a_worker_keeps_the_memory_of_a_unit_for_the_next() -> None:
-    """As Dask starts workers, arrays of 1 MB cost 256 page faults each time; not once a worker has its first unit."""
-    program = (
-        "import resource\nimport numpy as np\nfrom sweetspot.rigs.memory import keep_freed_memory\n"
-        "def faults():\n    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "    for _ in range(50): np.ones(1 << 17)\n"
-        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
-        "first = faults()\nkeep_freed_memory()\nfaults()\nprint(first, faults())\n"
-    )
-    env = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
-    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
-    first, then = map(int, done.stdout.split())
-    assert first > 10_000
-    assert then < 1000
+FAULTS = """
+import resource
+import numpy as np
+from sweetspot.measure.share import forked
+from sweetspot.rigs.memory import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        np.ones(1 << 17)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def after():
+    faults()
+    return faults()
+
+first = faults()
+"""
+"""Counts page faults of 50 arrays of 1 MB."""
 
 
-def test_a_copy_of_a_process_keeps_the_memory_that_it_frees() -> None:
-    program = (
-        "import resource\nimport numpy as np\nfrom sweetspot.measure.share import forked\n"
-        "def faults():\n    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "    for _ in range(50): np.ones(1 << 17)\n"
-        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
-        "def there():\n    faults()\n    return faults()\n"
-        "with forked.begun([there], copies=1) as copy:\n    print(faults(), *copy())\n"
-    )
+@pytest.mark.parametrize(
+    "then",
+    [
+        "keep_freed_memory()\nprint(first, after())",
+        "with forked.begun([after], copies=1) as copy:\n    print(faults(), *copy())",
+    ],
+    ids=["worker", "copy"],
+)
+def test_memory_of_a_unit_is_kept_for_the_next(then: str) -> None:
+    """As Dask starts workers, arrays of 1 MB cost 256 page faults each time; not in a worker that has its first unit,
+    nor in a copy of a process."""
     env = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
-    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
-    here, copied = map(int, done.stdout.split())
-    assert here > 10_000
-    assert copied < 1000
+    done = subprocess.run([sys.executable, "-c", FAULTS + then], env=env, capture_output=True, text=True, check=True)
+    usual, kept = map(int, done.stdout.split())
+    assert usual > 10_000
+    assert kept < 1000
