@@ -233,7 +233,7 @@ class World:
         for mic in rig.mic:
             gain = mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
             rms[mic.channel - 1] = np.hypot(rms[mic.channel - 1], gain * pressure(rig.lab.mic_noise_db_spl))
-        count = rig.inputs if inputs is None else max(inputs) + 1
+        count = rig.inputs if inputs is None else max(inputs, default=-1) + 1
         white = np.zeros((rig.inputs, samples), dtype=np.float32)
         rng.standard_normal(dtype=np.float32, out=white[:count])
         white *= rms[:, None].astype(np.float32)
