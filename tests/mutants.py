@@ -46,6 +46,7 @@ GROUPS = {
             "measure/judge/disturbance.py",
             "measure/judge/burst.py",
             "measure/judge/clocks.py",
+            "measure/judge/kernel.py",
         ),
         ("measure/test_judging.py",),
     ),
