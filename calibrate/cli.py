@@ -23,9 +23,8 @@ from sweetspot.measure.plan import sets_of
 from sweetspot.measure.session import Session
 from sweetspot.processor.run_folder import limited_by_rig
 from sweetspot.rigs.cli import FaultsOpt
-from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, command
 from sweetspot.rigs.load import find, open_rig
-from sweetspot.rigs.next_command import command
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Operator
 from sweetspot.rigs.rig_file import read, with_faults
@@ -329,13 +328,15 @@ def _again(here: Path) -> str:
 def _verified_from(here: Path, recordings: Path, limits: Limits) -> Verification:
     """A verification by recordings of its sweeps."""
     fitted = run.fitted_of(here)
-    with run.recorded_rig(here, fitted, recordings) as rig:
+    with run.ListenerAhead(here, fitted) as listener, run.recorded_rig(here, fitted, recordings) as rig:
         try:
-            run.measure_verification(here, rig, fitted, datetime.now(UTC), ask=operator(True, 0.0), track=tracked)
+            run.measure_verification(
+                here, rig, fitted, datetime.now(UTC), ask=operator(True, 0.0), track=tracked, listener=listener
+            )
         except HardwareTrouble as fault:
             reason = run.refused_recording(here)
             raise BadInput(f"{fault}{f': {reason}' if reason else ''}; record it again") from fault
-    return run.judge(here, fitted, limits)
+        return run.judge(here, fitted, limits, listener)
 
 
 def _reported(here: Path, music: Path | None = None, pictures: Path | None = None) -> tuple[Path, tuple[str, ...]]:

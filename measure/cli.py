@@ -21,10 +21,9 @@ from sweetspot.measure.plan import OverlapMode, SetName
 from sweetspot.measure.preflight import cli as preflight
 from sweetspot.measure.session import RawKept, Session, without_raw
 from sweetspot.rigs.cli import FaultsOpt
-from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud, command
 from sweetspot.rigs.load import check_files, find, open_rig
 from sweetspot.rigs.names import check_serial
-from sweetspot.rigs.next_command import command
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.quick_start import quick_start

@@ -1,6 +1,9 @@
-"""Errors for users: each with one message and the exit code of the command line."""
+"""Errors for users, each with one message and an exit code, and the command lines that messages give."""
 
 from __future__ import annotations
+
+import shlex
+from pathlib import Path
 
 
 class SweetspotError(Exception):
@@ -60,3 +63,13 @@ class TooLoud(HardwareTrouble):
 
 class Held(HardwareTrouble):
     """Captures stayed bad after every repeat: the session waits and can be resumed."""
+
+
+def again(path: Path) -> str:
+    """The command line that continues the writing of a run's file, as a message gives it to be typed."""
+    return command("verify" if "verify" in path.name else "measure resume", path.parent)
+
+
+def command(words: str, run: Path) -> str:
+    """A command line on a run, to be typed as it stands."""
+    return f"sweetspot {words} {shlex.quote(str(run))}"

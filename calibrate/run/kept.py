@@ -20,8 +20,7 @@ from sweetspot.measure.session import Session
 from sweetspot.processor import store
 from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.run_folder import changed_since
-from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.next_command import command
+from sweetspot.rigs.errors import BadInput, command
 from sweetspot.rigs.storage import file_sha256, root_text
 
 VERIFIED, MEASURED, MEASURING = "verify.h5", ".verify.h5.measured", ".verify.h5.measuring"

@@ -205,7 +205,7 @@ def recorded_rig(run: Path, fitted: Fitted, recordings: Path) -> Rig:
     stage = recorded.RecordedStage()
     plans = plans_of(run, rig, fitted.filters)
     made = recorded.RecordedInterface(rig, plans, recordings, stage, fitted.prediction, fitted.filters)
-    return Rig(rig, made, stage)
+    return Rig(rig, made, stage, meanwhile=True)
 
 
 def refused_recording(run: Path) -> str:

@@ -18,6 +18,7 @@ from sweetspot.measure.shot import Capture
 from sweetspot.processor import files
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.acoustics import fft
+from sweetspot.rigs.ahead import Ahead
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.layout import AXES, Pose
 from sweetspot.rigs.protocol import Recording
@@ -125,17 +126,23 @@ class RecordedInterface:
     ) -> None:
         self.rig, self.plans, self.folder, self.stage = rig, plans, folder, stage
         self.prediction, self.filters = prediction, filters
-        self._taken: set[str] = set()
+        self._taken: set[Path] = set()
+        self._expected = {folder / f"{name_of(p, c)}.wav": (p, c) for p in plans.values() for c in p.captures}
         if not folder.is_dir():
             raise BadInput(f"{folder}: no such folder; --recorded needs the folder of the recordings")
-        gone = [f"{name_of(p, c)}.wav" for p in plans.values() for c in p.captures if not self._path(p, c).is_file()]
+        gone = [path.name for path in self._expected if not path.is_file()]
         if gone:
             more = f" and {len(gone) - 4} more" if len(gone) > 4 else ""
             raise BadInput(f"{folder}: recordings are missing: {', '.join(gone[:4])}{more}; they are listed in {LIST}, "
                            "which sweetspot verify RUN --stimuli DIR writes")  # fmt: skip
-
-    def _path(self, plan: Plan, capture: Capture) -> Path:
-        return self.folder / f"{name_of(plan, capture)}.wav"
+        self._loop = rig.interface.loopback.out - 1
+        self._sweeps = [
+            (plan, source, np.delete(signal, self._loop, axis=0))
+            for plan in plans.values()
+            for source, signal in enumerate(plan.sources.signals)
+        ]
+        self._ahead = Ahead(self._timed)
+        self._ahead.expect(list(self._expected))
 
     @property
     def fs(self) -> int:
@@ -153,7 +160,8 @@ class RecordedInterface:
         return self.rig.inputs
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Leave out the recordings that nobody has asked for."""
+        self._ahead.close()
 
     def capture(self, y: NDArray[np.float32]) -> Recording:
         """The recording of the given signal, cut to its length and in the rig's channels.
@@ -165,25 +173,35 @@ class RecordedInterface:
         BadInput
             It has other channels or another rate than it should.
         """
-        plan, capture, gain = self._meant(y)
-        path = self._path(plan, capture)
-        soft = gain < SOFTEST_PLANNED
-        if not soft and path.name in self._taken:
+        path, gain = self._meant(y)
+        plan, _ = self._expected[path]
+        if gain < SOFTEST_PLANNED:  # a trial ahead of the sweep: what would have been recorded of it
+            return self._recording(plan, _cut(gain * self._samples(path)[: len(plan.mics)], 0, y.shape[1]))
+        if path in self._taken:
             raise HardwareTrouble(f"{path}: this recording cannot be used")
-        if not soft:
-            self._taken.add(path.name)
+        self._taken.add(path)
+        return self._recording(plan, self._ahead.at(path))
+
+    def _samples(self, path: Path) -> NDArray[np.float32]:
+        """The channels of a file: the set's microphones, and the loopback if there is one more."""
         x, fs = files.read_float(path)
         if fs != self.fs:
             raise BadInput(f"{path}: {fs} Hz; the sweeps are at {self.fs} Hz")
-        count = len(plan.mics)
-        if len(x) not in (count, count + 1):
-            names = ", ".join(m.name for m in plan.mics)
-            raise BadInput(f"{path}: {len(x)} channels; {count} ({names}) or {count + 1} (and the loopback) are needed")
-        if soft:  # a trial ahead of the sweep: what would have been recorded of it
-            return self._recording(plan, _cut(gain * x[:count], 0, y.shape[1]))
-        loop = y[self.rig.interface.loopback.out - 1]
-        rows = self._with_loopback(x, loop, path) if len(x) > count else self._placed(plan, capture, x, loop, path)
-        return self._recording(plan, rows)
+        mics = self._expected[path][0].mics
+        if len(x) - len(mics) not in (0, 1):
+            names = ", ".join(m.name for m in mics)
+            raise BadInput(
+                f"{path}: {len(x)} channels; {len(mics)} ({names}) or {len(mics) + 1} (and the loopback) are needed"
+            )
+        return x
+
+    def _timed(self, path: Path) -> NDArray[np.float32]:
+        """Microphones and loopback of a file, cut to the sweep."""
+        x, (plan, capture) = self._samples(path), self._expected[path]
+        loop = plan.signal_of(capture)[self._loop]
+        if len(x) > len(plan.mics):
+            return self._with_loopback(x, loop, path)
+        return self._placed(plan, capture, x, loop, path)
 
     def _recording(self, plan: Plan, rows: NDArray[np.float32]) -> Recording:
         """Microphones, and the loopback where there is one more row, on the rig's channels."""
@@ -194,18 +212,20 @@ class RecordedInterface:
             out[self.rig.interface.loopback.in_ - 1] = rows[-1]
         return Recording(out, self.fs, 0, "")
 
-    def _meant(self, y: NDArray[np.float32]) -> tuple[Plan, Capture, float]:
-        """Which capture plays this here, and at which level re its plan."""
-        loop = self.rig.interface.loopback.out - 1
-        wanted = np.delete(y, loop, axis=0)
-        for plan in self.plans.values():
-            for capture in plan.captures:
-                signal = np.delete(plan.signal_of(capture), loop, axis=0)
-                if capture.pose.differing(self.stage.pose) or signal.shape != wanted.shape:
-                    continue
-                gain = float(np.max(np.abs(wanted)) / np.max(np.abs(signal)))
-                if np.allclose(wanted, gain * signal, rtol=0.0, atol=1e-5 * float(np.max(np.abs(wanted)))):
-                    return plan, capture, gain
+    def _meant(self, y: NDArray[np.float32]) -> tuple[Path, float]:
+        """The recording of a signal here, and the signal's level re its plan."""
+        wanted = np.delete(y, self._loop, axis=0)
+        largest = float(np.max(np.abs(wanted)))
+        for plan, source, sweep in self._sweeps:
+            if sweep.shape != wanted.shape:
+                continue
+            gain = largest / float(np.max(np.abs(sweep)))
+            same = np.array_equal(wanted, sweep)  # nearly always, in a fifth of the time
+            if not same and not np.allclose(wanted, gain * sweep, rtol=0.0, atol=1e-5 * largest):
+                continue
+            for path, (other, capture) in self._expected.items():
+                if other is plan and capture.source == source and not capture.pose.differing(self.stage.pose):
+                    return path, gain
         raise BadInput("the signal is not one of the verification's sweeps: there is no recording of it")
 
     def _with_loopback(self, x: NDArray[np.float32], loop: NDArray[np.float32], path: Path) -> NDArray[np.float32]:

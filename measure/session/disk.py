@@ -7,8 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from sweetspot.rigs.errors import HardwareTrouble
-from sweetspot.rigs.next_command import again
+from sweetspot.rigs.errors import HardwareTrouble, again
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """System errors of a file that cannot grow: disk, quota or size limit."""

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from sweetspot.rigs.ahead import Ahead
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
-from sweetspot.rigs.lab.ahead import PathsAhead, Stand
 from sweetspot.rigs.lab.electronics import DspDevice, Inputs, Outputs, SignalLine, Wear, calibrator, digital, latency_of
 from sweetspot.rigs.lab.sound import drawn
 from sweetspot.rigs.lab.trouble import Disk, Schedule, Span, counts, crash
@@ -22,6 +22,9 @@ from sweetspot.rigs.layout import AXES, Pose
 from sweetspot.rigs.protection import check_outputs
 from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.rig_file import Fault
+
+Stand = tuple[Pose, frozenset[int] | None]
+"""A pose and the inputs that are read there, None for all."""
 
 KEPT_SIGNALS = 4
 """Signals whose spectra are kept: a verification plays three at the ears; 3 MB each."""
@@ -64,7 +67,7 @@ class LabInterface:
         self._played: Counter[tuple[object, ...]] = Counter()
         self._worlds = {0.0: world}
         self._read: frozenset[int] | None = None
-        self._ahead = PathsAhead(lambda stand: paths_at(world, stand, pair=False))
+        self._ahead = Ahead[Stand, NDArray[np.float32]](lambda stand: paths_at(world, stand, pair=False))
         self._heard_at: tuple[tuple[Stand, float, bool], NDArray[np.float32]] | None = None
         self._spectra: tuple[int, list[tuple[NDArray[np.intp], NDArray[np.complex64]]]] | None = None
         self._played_signals: list[_Played] = []

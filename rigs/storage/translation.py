@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
-from sweetspot.rigs.next_command import again
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError, again
 from sweetspot.rigs.storage.atomic import FULL
 
 LONGEST = 160

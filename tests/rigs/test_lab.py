@@ -16,8 +16,8 @@ from scipy.special import eval_legendre, lpmv, sph_harm_y, spherical_jn, spheric
 
 from sweetspot.rigs.acoustics.head import SphereHead
 from sweetspot.rigs.acoustics.sphere import field, order
-from sweetspot.rigs.lab.ahead import DEPTH, PathsAhead, Stand
-from sweetspot.rigs.lab.interface import LabInterface
+from sweetspot.rigs.ahead import DEPTH, Ahead
+from sweetspot.rigs.lab.interface import LabInterface, Stand
 from sweetspot.rigs.lab.world import World, made_body
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Rig
@@ -206,7 +206,7 @@ def test_sound_of_poses_to_come_is_computed_ahead_one_at_a_time() -> None:
         assert may.acquire(timeout=20.0)
         return np.full((1, 1, 2), stand[0].turn, dtype=np.float32)
 
-    ahead = PathsAhead(paths)
+    ahead = Ahead(paths)
     ahead.expect([poses[0], poses[0], *poses[1:]])
     may.release(DEPTH + 1)
     assert ahead.at(poses[0])[0, 0, 0] == np.float32(poses[0][0].turn)
