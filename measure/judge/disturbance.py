@@ -45,7 +45,7 @@ def held(x: NDArray[np.float32]) -> tuple[int, int] | None:
     """
     if not _equal_run(x):
         return None  # nearly every capture, in a fifth of the time
-    sounding = np.flatnonzero(np.abs(x) > 1e-3 * np.max(np.abs(x), initial=0.0))
+    sounding = np.flatnonzero(np.abs(x) > 1e-3 * np.max(np.abs(x)))
     if len(sounding) < 2:
         return None
     first, last = int(sounding[0]), int(sounding[-1])

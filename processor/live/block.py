@@ -71,12 +71,13 @@ class CompiledBlock:
         if not compilable(block, np.float32):
             raise BadInput(f"block is {block}: live, a power of two from {SMALLEST} to {LARGEST} samples is needed")
         first, rows = forms[0], program_rows(forms[0])
-        self._board, self._forms, self._held = board, forms, list[Any]()
+        self._board, self._forms = board, forms
         self._memory = np.zeros(1, dtype=layout.STATE)
         self._state = self._memory.view(np.recarray)[0]
         self._matrices = np.zeros(3, dtype=layout.MATRIX)
         walks = [bank is not None and i == 0 for i in range(len(forms))]
         self._filters = [_filters(f, block, walk, alone=alone) for f, walk in zip(forms, walks, strict=True)]
+        self._held: list[Any] = [*self._filters]
         for place, matrix, form in zip(self._matrices, self._filters, forms, strict=False):
             _put_matrix(place, matrix, form)
         s, (inputs, left, right) = self._state, heard or (0, 1, 2)

@@ -167,13 +167,136 @@ def test_the_short_way_through_quiet_pieces_leaves_no_other_trace_than_the_long_
     assert np.array_equal(out, each)
     assert short.limited == long.limited > 0
     assert short.least_gain == long.least_gain
-    look, reach = short._look, short._look + guard.PIECE
-    for band in range(2):
-        one, other = (it._memory[band] for it in (short, long))
-        assert np.array_equal(one[: guard.HEADER + 3 + look], other[: guard.HEADER + 3 + look])
-        for row in range(6):
-            at = guard.HEADER + 3 + reach + guard.PIECE + guard.WINDOWS + row * reach
-            assert np.array_equal(one[at : at + look], other[at : at + look])
+    assert np.array_equal(traces(short._memory, 3, short._look), traces(long._memory, 3, long._look))
+
+
+def rows_of(memory: Real, drivers: int, look: int) -> Real:
+    """The last samples ``(band, 2, driver, look)`` of the drivers, and of their parts in the band."""
+    reach = look + guard.PIECE
+    rows = memory[:, guard.HEADER + drivers + reach + guard.PIECE + guard.WINDOWS :]
+    return rows.reshape(2, 2, drivers, reach)[..., :look]
+
+
+def traces(memory: Real, drivers: int, look: int) -> Real:
+    """All that the guard may look back at, in one row: heads, low-passes, reductions, windows, samples and parts."""
+    at = guard.HEADER + drivers
+    ring = memory[:, at + look + 2 * guard.PIECE :][:, : guard.WINDOWS]
+    rows = rows_of(memory, drivers, look)
+    return np.concatenate([a.ravel() for a in (memory[:, : at + look], ring, rows[:, 0], rows[0, 1])])
+
+
+def a_quiet_past(drivers: int, fs: int) -> tuple[Real, guard.Rule, Real, Real]:
+    """Memory of noise under ceilings of the drivers' own; the rule; these ceilings; more of the noise."""
+    rng, rule = np.random.default_rng(11), guard.rule_at(fs)
+    look, ceilings = rule.average.size - 1, 0.3 + 0.4 * rng.random(drivers)
+    memory = guard.memory_for(drivers, look)
+    past = rng.uniform(-1.0, 1.0, (drivers, 300)) * ceilings[:, None]
+    jitted(guard.limit)(past, memory, rule, ceilings, np.array([1.0, 0.0]))
+    return memory, rule, ceilings, rng.uniform(-1.0, 1.0, (drivers, 700)) * ceilings[:, None]
+
+
+@pytest.mark.parametrize("drivers", [1, 3, 8, 9])
+@pytest.mark.parametrize(("fs", "n"), [(FS, 4), (FS, 7), (FS, 300), (16000, 33), (16000, 144), (16000, 145)])
+def test_a_quiet_piece_is_delayed_to_the_bits_that_the_limiter_leaves(drivers: int, fs: int, n: int) -> None:
+    """In what goes out, and in what the bands look back at; one piece after another, each of its own length."""
+    memory, rule, ceilings, y = a_quiet_past(drivers, fs)
+    other, out, seen = memory.copy(), y.copy(), np.array([1.0, 0.0])
+    for first, last in ((0, n), (n, 2 * n + 1)):
+        jitted(guard.delay)(out[:, first:last], memory, rule)
+        jitted(guard.limit)(y[:, first:last], other, rule, ceilings, seen)
+        look = rule.average.size - 1
+        assert np.array_equal(out[:, :last], y[:, :last])
+        assert np.array_equal(traces(memory, drivers, look), traces(other, drivers, look))
+    assert seen.tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_guard_rests_only_where_no_sample_and_no_memory_of_one_passes_its_drivers_ceiling(sign: float) -> None:
+    """What meets a ceiling exactly does not pass it."""
+    drivers, fs = 3, 5000
+    memory, rule, ceilings, y = a_quiet_past(drivers, fs)
+    look, rests = rule.average.size - 1, jitted(guard.at_rest)
+    y = y[:, :20].copy()
+    assert rests(y, memory, look, ceilings) == 1
+    for rows in (*rows_of(memory, drivers, look)[:, 0], y):
+        for o, k in np.ndindex(rows.shape):
+            before = rows[o, k]
+            rows[o, k] = sign * ceilings[o]
+            assert rests(y, memory, look, ceilings) == 1
+            rows[o, k] = sign * (ceilings[o] + 1e-9)
+            assert rests(y, memory, look, ceilings) == 0
+            rows[o, k] = before
+
+
+@pytest.mark.parametrize("band", [0, 1])
+def test_the_guard_rests_only_once_needs_and_reductions_are_forgotten(band: int) -> None:
+    memory, rule, ceilings, y = a_quiet_past(2, 5000)
+    look, rests = rule.average.size - 1, jitted(guard.at_rest)
+    for of in (guard.NOW, guard.LAST, guard.LONG, guard.STEADY):
+        memory[band, of] = 1e-9
+        assert rests(y, memory, look, ceilings) == 0
+        memory[band, of] = 0.0
+        assert rests(y, memory, look, ceilings) == 1
+    memory[band, guard.QUIET] = look + 1
+    assert rests(y, memory, look, ceilings) == 1
+    memory[band, guard.QUIET] = look
+    assert rests(y, memory, look, ceilings) == 0
+
+
+@pytest.mark.parametrize(
+    ("look", "n", "way"),
+    [
+        (2, 4, "delay"),
+        (2, 3, "limit"),
+        (guard.PIECE, 2 * guard.PIECE, "delay"),
+        (guard.PIECE + 1, 2 * guard.PIECE + 2, "limit"),
+    ],
+)
+def test_pieces_at_rest_go_the_short_way_unless_the_delay_is_longer(
+    look: int, n: int, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look-ahead longer than a piece goes the long way too."""
+    rule, memory, ways = guard.rule_at(1000 * look), guard.memory_for(2, look), []
+    for name in ("delay", "limit"):
+        monkeypatch.setattr(guard, name, lambda *_, name=name: ways.append(name))
+    seen, ceilings = np.array([1.0, 0.0]), np.full(2, 0.5)
+    guard.hold(np.full((2, n), 0.5), memory, rule, ceilings, seen)
+    assert ways == [way]
+    guard.hold(np.full((2, n), 0.51), memory, rule, ceilings, seen)
+    assert ways == [way, "limit"]
+
+
+@pytest.mark.parametrize("drivers", [1, 2, 7, 8, 9, 19])
+def test_each_driver_has_its_own_low_pass(drivers: int) -> None:
+    rng, pole, reach = np.random.default_rng(drivers), 0.3, 40
+    y, held, out = rng.standard_normal((drivers, 50)), rng.standard_normal(drivers), np.zeros(drivers * reach + 5)
+    wanted = lfilter([pole], [1.0, pole - 1.0], y[:, 10:44], zi=(1.0 - pole) * held[:, None])[0]
+    jitted(guard.low_pass)(y, (10, 44), held, pole, out, reach)
+    rows = out[: drivers * reach].reshape(drivers, reach)
+    assert np.allclose(rows[:, :34], wanted, atol=1e-14)
+    assert np.allclose(held, wanted[:, -1], atol=1e-14)
+    assert not rows[:, 34:].any()
+    assert not out[drivers * reach :].any()
+
+
+def test_only_samples_over_the_ceiling_and_with_their_part_in_the_band_need_a_reduction() -> None:
+    """A part of the other sign would be raised to no use; what another driver needs stays, where it is more."""
+    rng, c, most = np.random.default_rng(6), 0.4, 0.3
+    v, p, before = rng.uniform(-1.0, 1.0, (3, 500)) * np.array([[1.0], [0.7], [0.2]])
+    taken = np.abs(before)
+    size, part = np.abs(v), np.abs(p)
+    asked = np.minimum((size - c) / part, most * np.minimum(1.0, 2.0 * part / size))
+    wanted = np.maximum(taken, np.where((size > c) & (v * p > 0.0), asked, 0.0))
+    assert np.count_nonzero((size > c) & (v * p < 0.0) & (asked > taken)) > 50
+    jitted(guard.need)(taken, v, p, c, most)
+    assert np.allclose(taken, wanted, rtol=1e-12, atol=0.0)
+
+
+@pytest.mark.parametrize("cap", [0.1, 0.3, 0.7])
+def test_a_drivers_own_limit_holds_in_the_samples_type(cap: float) -> None:
+    """Single precision has none of these numbers: the nearest below holds."""
+    out = Guard(2, 1.0, FS, (1.0, cap)).process(4.0 * music()[1:].astype(np.float32))
+    assert cap * (1.0 - 1e-6) < float(np.abs(out[1]).max()) <= cap
 
 
 def test_a_ramp_waits_moves_and_ends_exactly() -> None:
