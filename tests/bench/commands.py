@@ -3,11 +3,13 @@
     python tests/bench/commands.py [--run RUN] [--beside SWEETSPOT RUN] [--repeats 5] [COMMAND ...]
 
 ``--run`` names a finished run folder; without it one is made on the virtual lab first. ``--beside`` names the program
-of another version and a run folder that it made. ``report`` makes its page anew, ``report again`` leaves it. Seconds
-are user and system time of the process and its children, so that what else the machine does counts little; medians of
-interleaved runs. Stages are shares of a profile on one core: the start of Python, imports, reading and writing of
-files, the virtual lab, pictures, and mathematics for the rest. What is spent in a library counts for those who called
-it: a transform of the lab's is the lab's.
+of another version and a run folder that it made. ``report`` makes its page anew, ``report again`` leaves it;
+``verify --recorded`` is a verification without acoustics and the lab's physics, from files that were recorded in it
+with this version's filters (the other version needs a run with the same filters). Seconds are user and system time of
+the process and its children, so that what else the machine does counts little; medians of interleaved runs. Stages are
+shares of a profile on one core: the start of Python, imports, reading and writing of files, the virtual lab, pictures,
+and mathematics for the rest. What is spent in a library counts for those who called it: a transform of the lab's is the
+lab's.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a user has the compiled modules
 os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
@@ -35,6 +39,7 @@ WORDS = {
     "measure show": ["measure", "show", "RUN"],
     "calibrate": ["calibrate", "RUN"],
     "verify": ["verify", "RUN"],
+    "verify --recorded": ["verify", "RUN", "--recorded", "RECORDED"],
     "report": ["report", "RUN"],
     "report again": ["report", "RUN"],
     "process": ["process", "RUN", "MUSIC", "OUT"],
@@ -141,6 +146,25 @@ def music(folder: Path) -> Path:
     return path
 
 
+def recorded(folder: Path, program: str, run: Path) -> Path:
+    """Recordings of a run's verification, as another recorder makes them."""
+    import recorder
+
+    from sweetspot.measure.session import Session
+    from sweetspot.rigs.lab.interface import LabInterface, LabStage
+    from sweetspot.rigs.lab.world import World
+    from sweetspot.rigs.protocol import Rig
+
+    sweeps, made = folder / "sweeps", folder / "recorded"
+    made.mkdir()
+    subprocess.run([program, "verify", str(run), "--stimuli", str(sweeps)], capture_output=True, check=True)
+    with Session.read(run / "session.h5") as session:
+        rig, serial = session.rig(), session.serial
+    world = World(rig, serial)
+    recorder.record(Rig(rig, LabInterface(world, lambda: datetime.now(UTC)), LabStage(world)), sweeps, made)
+    return made
+
+
 def main() -> int:
     """Print the table."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -155,6 +179,8 @@ def main() -> int:
         run = folder / "run"
         shutil.copytree(asked.run or made(folder, ours), run)
         files = {"MUSIC": str(music(folder)), "OUT": str(folder / "out.wav")}
+        if "verify --recorded" in asked.commands:
+            files["RECORDED"] = str(recorded(folder, ours, run))
         print(f"| command | CPU, s | wall, s | {' | '.join((START, *STAGES, REST))} | CPU re the other |")
         print("|---" * (len(STAGES) + 6) + "|")
         for command in asked.commands:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import subprocess
@@ -23,9 +22,9 @@ from sweetspot.measure import folder, plan
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import TooLoud
-from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import parse
+from tests import recorder
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -46,23 +45,7 @@ def elsewhere(
     lab = lab_rig(rig, "R-1")
     (place / "with").mkdir()
     (place / "without").mkdir()
-    rng = np.random.default_rng(2)
-    with (place / "sweeps" / "recordings.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 6
-    for row in rows:
-        lab.stage.move(
-            Pose(x=float(row["x_cm"]) / 100, y=float(row["y_cm"]) / 100, yaw=np.radians(float(row["yaw_deg"])))
-        )
-        sweeps, fs = soundfile.read(place / "sweeps" / row["play"], dtype="float32", always_2d=True)
-        assert fs == rig.fs
-        heard = lab.interface.capture(np.ascontiguousarray(sweeps.T)).x
-        mics = [heard[m.channel - 1] for m in rig.ear_mics]
-        loop = heard[rig.interface.loopback.in_ - 1]
-        before = int(rng.integers(2000, 9000))
-        for kind, channels in (("with", [*mics, loop]), ("without", mics)):
-            late = np.pad(np.stack(channels, axis=1), ((before, 700), (0, 0)))
-            soundfile.write(place / kind / row["record as"], late, fs, subtype="FLOAT")
+    assert recorder.record(lab, place / "sweeps", place / "with", place / "without") == 6
     return run, place
 
 
