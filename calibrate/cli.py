@@ -13,10 +13,8 @@ import typer
 
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import run
-from sweetspot.calibrate.design import Limits, read_bank, read_limits
-from sweetspot.calibrate.run import golden, records
-from sweetspot.calibrate.verify import Verification, verdict_text
-from sweetspot.calibrate.verify import processor as deployed
+from sweetspot.calibrate import verify as verification
+from sweetspot.calibrate.verify import OWN, THROUGH
 from sweetspot.measure import folder
 from sweetspot.measure.cli import DelayOpt, JsonOpt, MeasuredRun, RunsOpt, UnitOpt, YesOpt, capture_set, operator
 from sweetspot.measure.plan import sets_of
@@ -99,7 +97,7 @@ def calibrate(
         return
     if many and drop_bank:
         raise BadInput("--bank makes a bank and --no-bank drops it: give only one of them")
-    bank_wish = read_bank(many) if many else None if drop_bank else run.kept_bank(run_folder)
+    bank_wish = designs.read_bank(many) if many else None if drop_bank else run.kept_bank(run_folder)
     if bank_wish and not many:
         say(f"{run_folder}: its bank is fitted again, from the bank.toml in filterset.h5; --no-bank drops it")
     with tracked("Calibrating", run.parts_of_calibration(bank=bank_wish is not None, with_front=dial)) as step:
@@ -137,8 +135,8 @@ def verify(
         str | None, typer.Option("--serial-pattern", help="Regular expression for serial numbers.")
     ] = None,
     through: Annotated[
-        str, typer.Option("--through", metavar="NAME", help=f"Deployed processor: {', '.join(deployed.THROUGH)}.")
-    ] = deployed.OWN,
+        str, typer.Option("--through", metavar="NAME", help=f"Deployed processor: {', '.join(THROUGH)}.")
+    ] = OWN,
     upmixes: Annotated[bool, typer.Option("--upmix", help="The device has the upmix of the built-in engine.")] = False,
     exported: Annotated[
         Path | None, typer.Option("--exported", help="Play the export in this folder: c, lv2, pipewire.")
@@ -167,24 +165,24 @@ def verify(
 ) -> None:
     """Play sweeps through the processor, verify at held-out positions, and give a verdict."""
     if count is not None:
-        if kept or is_golden or stimuli or recordings or through != deployed.OWN:
+        if kept or is_golden or stimuli or recordings or through != OWN:
             raise BadInput("--places verifies the bank alone: omit --records, --golden, --stimuli, --through")
         _verify_places(run_folder, count, operator(yes, delay), fault, as_json)
-    limits = read_limits(limits_file)
+    limits = designs.read_limits(limits_file)
     with Session.read(folder.session_file(run_folder)) as session:
         unit, rig = session.serial, session.rig().name
     if serial is not None:
-        records.check_serial(typer.prompt("Serial number") if serial == "-" else serial, pattern, unit, run_folder)
+        run.records.check_serial(typer.prompt("Serial number") if serial == "-" else serial, pattern, unit, run_folder)
     if is_golden and not kept:
         raise BadInput("--golden needs --records DIR: the folder of the golden unit's record")
-    known = golden.read(kept) if kept else None
+    known = run.golden.read(kept) if kept else None
     if is_golden:
-        golden.check_same(known, unit, rig, through)
+        run.golden.check_same(known, unit, rig, through)
     elif kept:
-        golden.check_shift(kept, known, shift, datetime.now(UTC), unit)
+        run.golden.check_shift(kept, known, shift, datetime.now(UTC), unit)
     if kept and not (again or is_golden):
-        records.check_new(kept, unit)
-    if (stimuli or recordings) and through != deployed.OWN:
+        run.records.check_new(kept, unit)
+    if (stimuli or recordings) and through != OWN:
         raise BadInput(f"--stimuli and --recorded are for the built-in engine; --through {through} needs the rig")
     if stimuli:
         files = run.write_stimuli(run_folder, run.fitted_of(run_folder), stimuli)
@@ -200,17 +198,17 @@ def verify(
     else:
         verdict = _verified(run_folder, yes, delay, limits, fault, (through, upmixes, runs), exported=exported)
     data, passed = run.summary(verdict) | {"changed_since": _changes(run_folder)}, verdict.passed
-    lines = records.operator(verdict, unit) if plain else verdict_text.lines(verdict)
+    lines = run.records.operator(verdict, unit) if plain else verification.verdict_text.lines(verdict)
     if kept and is_golden:
-        new, drifts = golden.compared(known, verdict, unit, rig, datetime.now(UTC))
+        new, drifts = run.golden.compared(known, verdict, unit, rig, datetime.now(UTC))
         if new:
-            golden.write(kept, new)
+            run.golden.write(kept, new)
         passed = new is not None and not new.drifted
         data["golden"] = {"kept": new is not None, "drifted": list(new.drifted) if new else []}
-        lines = f"{lines}\n{golden.text(known, new, drifts, kept)}"
+        lines = f"{lines}\n{run.golden.text(known, new, drifts, kept)}"
     if kept:
         about = {"verified_utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "unit": unit, "rig": rig}
-        written = records.keep(kept, records.record(verdict, about | {"run": str(run_folder)}))
+        written = run.records.keep(kept, run.records.record(verdict, about | {"run": str(run_folder)}))
         data["records"] = [str(p) for p in written]
     result(data, lines, as_json=as_json)
     raise typer.Exit(0 if passed else FAILED)
@@ -261,10 +259,10 @@ def demo(
     with tracked("Calibrating", run.parts_of_calibration()) as step:
         fitted = run.calibrate(here, designs.Design(), "", with_zone=True, drop_bank=True, step=step)
     say(run.prediction_text(here, fitted))
-    verdict = _verified(here, True, 0.0, Limits())
+    verdict = _verified(here, True, 0.0, designs.Limits())
     page, _ = _reported(here)
     data = run.summary(verdict) | {"run": str(here), "report": str(page)}
-    result(data, f"{verdict_text.lines(verdict)}\nReport: {page}", as_json=as_json)
+    result(data, f"{verification.verdict_text.lines(verdict)}\nReport: {page}", as_json=as_json)
     raise typer.Exit(0 if verdict.passed else FAILED)
 
 
@@ -283,17 +281,17 @@ def _verified(
     here: Path,
     yes: bool,
     delay: float,
-    limits: Limits,
+    limits: designs.Limits,
     faults: list[str] | None = None,
-    through: tuple[str, bool, str] = (deployed.OWN, False, ""),
+    through: tuple[str, bool, str] = (OWN, False, ""),
     exported: Path | None = None,
-) -> Verification:
+) -> verification.Verification:
     fitted = run.fitted_of(here)
     with Session.read(folder.session_file(here)) as session:
         description = with_faults(session.rig(), faults)
     name, upmixes, runs = through
     filters = limited_by_rig(here, fitted.filters)[0]
-    processor = deployed.choose(name, filters, description, upmixes=upmixes, exported=exported, runs=runs)
+    processor = verification.processor.choose(name, filters, description, upmixes=upmixes, exported=exported, runs=runs)
     with (
         run.ListenerAhead(here, fitted) if processor.timed else nullcontext() as listener,
         alone(here),
@@ -325,7 +323,7 @@ def _again(here: Path) -> str:
     return f"sweetspot {shlex.join(typed)}" if typed[:1] == ["verify"] else command("verify", here)
 
 
-def _verified_from(here: Path, recordings: Path, limits: Limits) -> Verification:
+def _verified_from(here: Path, recordings: Path, limits: designs.Limits) -> verification.Verification:
     """A verification by recordings of its sweeps."""
     fitted = run.fitted_of(here)
     with run.ListenerAhead(here, fitted) as listener, run.recorded_rig(here, fitted, recordings) as rig:

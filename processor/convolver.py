@@ -13,6 +13,9 @@ from sweetspot.rigs.units import Real
 SMALLEST, LARGEST = 16, 4096
 """Block sizes that the compiled kernel does: powers of two in this range."""
 
+OFFLINE_BLOCK = 1024
+"""Samples per block of offline rendering."""
+
 
 class Convolver(Protocol):
     """A matrix of filters on a stream: ``(inputs, n)`` in, ``(outputs, n)`` out, any ``n``, without delay."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sweetspot.processor import upmix
-from sweetspot.processor.convolver import Convolver, compilable, convolver
+from sweetspot.processor.convolver import OFFLINE_BLOCK, Convolver, compilable, convolver
 from sweetspot.processor.crossfade import WALK_S, Crossfaded, Fader, Walked
 from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings
 from sweetspot.processor.guard import Guard
@@ -16,7 +16,6 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Real
 
 SHORTEST_FRAME, LONGEST_FRAME = 1 << 15, 1 << 17
-OFFLINE_BLOCK = 1024
 
 
 class Engine:

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from sweetspot.processor import files
 from sweetspot.processor.compiled import loop
-from sweetspot.processor.convolver import compilable
-from sweetspot.processor.engine import OFFLINE_BLOCK, Engine
+from sweetspot.processor.convolver import OFFLINE_BLOCK, compilable
+from sweetspot.processor.engine import Engine
 from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings, within_full_scale
 from sweetspot.processor.upmix import chosen, is_compiled
 from sweetspot.rigs.arrays import frozen

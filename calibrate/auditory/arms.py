@@ -10,9 +10,7 @@ import numpy as np
 
 from sweetspot.calibrate.plant import gate, kept_upmixed
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.processor import render
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
-from sweetspot.processor.upmix import chosen
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.layout import mirror_pairs, side_pairs
@@ -101,6 +99,9 @@ def _upmix_shares(settings: UpmixSettings, fs: int, pans: tuple[float, ...]) -> 
 
 
 def _played_shares(settings: UpmixSettings, fs: int, pans: tuple[float, ...]) -> Float:
+    from sweetspot.processor import render  # only where nothing is kept: 7 ms
+    from sweetspot.processor.upmix import chosen
+
     rng = np.random.default_rng(1770)
     settled, taken = (round(s * fs) for s in (SETTLED_S, TAKEN_S))
     source = rng.standard_normal(settled + taken)

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from sweetspot.processor import render
-from sweetspot.processor.convolver import compilable
-from sweetspot.processor.engine import OFFLINE_BLOCK
+from sweetspot.processor import convolver
+from sweetspot.processor.convolver import OFFLINE_BLOCK, compilable
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.rigs.storage import kept_array
 from sweetspot.rigs.units import Float
 
 PROCESSOR = tuple(
-    path for part in (".", "live", "compiled") for path in sorted((Path(render.__file__).parent / part).glob("*.py"))
+    path for part in (".", "live", "compiled") for path in sorted((Path(convolver.__file__).parent / part).glob("*.py"))
 )
 """Files that the result of an upmix follows from."""
 
@@ -62,6 +61,8 @@ def upmixed_programme(settings: UpmixSettings, fs: int, name: str, seconds: floa
     """Left, right and centre ``(3, samples)`` that an upmix makes of the first ``seconds`` of a programme."""
 
     def made() -> Float:
+        from sweetspot.processor import render  # only where nothing is kept: 7 ms
+
         return render.upmixed(settings, fs, programme_of(name, fs)[:, : round(seconds * fs)])
 
     return kept_upmixed(f"{name}-{seconds:g}s", settings, fs, made, Path(__file__))

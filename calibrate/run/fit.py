@@ -8,24 +8,23 @@ from functools import lru_cache, partial
 from pathlib import Path
 from threading import Thread
 
+from sweetspot.calibrate import bank as banks
+from sweetspot.calibrate import filters as fits
+from sweetspot.calibrate import study
 from sweetspot.calibrate.auditory import Arms, Assessment, Extent, UnitLevels, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
-from sweetspot.calibrate.bank import FittedBank, fit_bank
 from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
-from sweetspot.calibrate.filters import FIT_HZ, fit, fit_beam
 from sweetspot.calibrate.plant import BeamFit, Fitted, Matched, ahead, nearest_ahead
 from sweetspot.calibrate.run.kept import kept_bank, sha256, to_keep
 from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
 from sweetspot.calibrate.run.studies import described, uncertainty
-from sweetspot.calibrate.study import FrontPoint, forms, pareto
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
 from sweetspot.measure.share import forked
-from sweetspot.processor import store
+from sweetspot.processor import export, store
 from sweetspot.processor.bank import StoredBank
 from sweetspot.processor.compiled import ahead as ahead_of_loops
-from sweetspot.processor.export import FormRow
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.storage import alone
 from sweetspot.rigs.units import Complex
@@ -92,9 +91,9 @@ def calibrate(
                 kept |= _listened(levels, listening)
                 step("listening zone")
         if with_front:
-            kept |= {"pareto": [json.dumps(pareto.to_dict(front(run, design, step)))]}
+            kept |= {"pareto": [json.dumps(study.pareto.to_dict(front(run, design, step)))]}
         if with_forms:
-            kept |= {"forms": [json.dumps(forms.to_dict(forms_of(run, made)))]}
+            kept |= {"forms": [json.dumps(study.forms.to_dict(forms_of(run, made)))]}
         many = (
             StoredBank((found := _bank(run, made, design, bank[0])).bank, found.figures.tree(), bank[1])
             if bank
@@ -109,7 +108,7 @@ def calibrate(
 
 def parts_of_calibration(*, bank: bool = False, with_front: bool = False) -> int:
     """How often :func:`calibrate` calls its ``step`` when it maps the zone."""
-    return 4 + bank + len(pareto.POINTS) * with_front
+    return 4 + bank + (len(study.pareto.POINTS) if with_front else 0)
 
 
 def calibrate_beam(run: Path, design: Design, design_text: str) -> BeamFit:
@@ -124,7 +123,7 @@ def calibrate_beam(run: Path, design: Design, design_text: str) -> BeamFit:
     with alone(run):
         with Session.read(source) as session:
             rig, serial, polar = session.rig(), session.serial, measured_set(session, "polar")
-        made = fit_beam(polar, rig, design, serial=serial, source=sha256(source))
+        made = fits.fit_beam(polar, rig, design, serial=serial, source=sha256(source))
         store.write(run / "filterset.h5", made.filters, made.kept(), design_text)
     return made
 
@@ -149,19 +148,19 @@ def _fit(
         ears, polar = measured_sets(session)
     ears = scoring(ears) if left_out else ears
     step("responses")
-    ratio = auditory.far_ratio(rig, design.stereo.angle_deg, FIT_HZ) if design.stereo.head == "measured" else None
-    made = fit(ears, polar, rig, design, serial=serial, source=sha256(source), ratio=ratio, ready=ready)
+    ratio = auditory.far_ratio(rig, design.stereo.angle_deg, fits.FIT_HZ) if design.stereo.head == "measured" else None
+    made = fits.fit(ears, polar, rig, design, serial=serial, source=sha256(source), ratio=ratio, ready=ready)
     step("left, right, centre")
     return made, ears.ir
 
 
-def _bank(run: Path, made: Fitted, design: Design, wish: BankDesign) -> FittedBank:
+def _bank(run: Path, made: Fitted, design: Design, wish: BankDesign) -> banks.FittedBank:
     """A bank from a run's session, with the reference drivers, gates and virtual stereo of its own filters."""
     with Session.read(session_file(run)) as session:
         rig, ears = session.rig(), session.responses("ears")
         has_ring = "polar" in session.sets
         polar = session.responses("polar") if has_ring else ahead.stand_in(ears, nearest_ahead(ears))
-    return fit_bank(ears, polar, rig, (design, wish), made, auditory.model_of(rig))
+    return banks.fit_bank(ears, polar, rig, (design, wish), made, auditory.model_of(rig))
 
 
 def _listened(levels: UnitLevels, listening: forked.Begun[tuple[Arms, ZoneMap | None]]) -> dict[str, list[str]]:
@@ -179,19 +178,19 @@ def image(run: Path, fitted: Fitted) -> Assessment:
     return auditory.predicted(run, fitted.filters, fitted.ears)
 
 
-def front(run: Path, design: Design, step: Callable[[str], None] = lambda note: None) -> list[FrontPoint]:
+def front(run: Path, design: Design, step: Callable[[str], None] = lambda note: None) -> list[study.FrontPoint]:
     """Pareto front of width and depth of a run's unit in its room, at points of ``image.prefer``; nothing is
     written."""
     found = []
-    for prefer in pareto.POINTS:
+    for prefer in study.pareto.POINTS:
         wanted = design.model_copy(update={"image": ImageDesign(prefer=prefer)})
-        found.append(pareto.point(prefer, image(run, fitted(run, wanted))))
+        found.append(study.pareto.point(prefer, image(run, fitted(run, wanted))))
         step("")
     return found
 
 
 @lru_cache(maxsize=1)
-def forms_of(run: Path, fitted: Fitted) -> list[FormRow]:
+def forms_of(run: Path, fitted: Fitted) -> list[export.FormRow]:
     """Figures of the forms that engines without an upmix play, beside the adaptive upmix."""
-    made = forms.forms(fitted.filters)
-    return [forms.row(name, auditory.predicted(run, filters, fitted.ears)) for name, filters in made]
+    made = study.forms.forms(fitted.filters)
+    return [study.forms.row(name, auditory.predicted(run, filters, fitted.ears)) for name, filters in made]

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from sweetspot.calibrate import bank as banks
+from sweetspot.calibrate import study
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
-from sweetspot.calibrate.bank import BankFigures
 from sweetspot.calibrate.design import BankDesign, parse_bank
 from sweetspot.calibrate.plant import BeamFit, FarEar, Fitted, Matched, Prediction
 from sweetspot.calibrate.plant import errors as loading
-from sweetspot.calibrate.study import FrontPoint
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.session import Session
 from sweetspot.processor import store
@@ -119,12 +119,12 @@ def kept_bank(run: Path) -> tuple[BankDesign, str] | None:
     return parse_bank(text, f"{run / store.NAME}: the bank.toml of /bank"), text
 
 
-def bank_figures(run: Path) -> tuple[FilterBank, BankFigures] | None:
+def bank_figures(run: Path) -> tuple[FilterBank, banks.BankFigures] | None:
     """The bank of a calibrated run with its predicted figures; ``None`` where there is none."""
     if not store.has_bank(run):
         return None
     kept = store.read_bank(run)
-    return kept.bank, BankFigures.of(kept.prediction)
+    return kept.bank, banks.BankFigures.of(kept.prediction)
 
 
 def zone(run: Path) -> ZoneMap | None:
@@ -139,10 +139,10 @@ def kept_image(run: Path) -> Assessment | None:
     return Assessment.of(kept) if kept else None
 
 
-def kept_front(run: Path) -> list[FrontPoint]:
+def kept_front(run: Path) -> list[study.FrontPoint]:
     """The front that was computed with a run's calibration; else empty."""
     kept = store.predicted_text(run, "pareto")
-    return [FrontPoint(**row) for row in json.loads(kept)] if kept else []
+    return [study.FrontPoint(**row) for row in json.loads(kept)] if kept else []
 
 
 def changes(run: Path) -> tuple[str, ...]:

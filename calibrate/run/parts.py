@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from sweetspot.calibrate import bank as banks
+from sweetspot.calibrate import study
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.plant import Fitted, ahead, errors
 from sweetspot.calibrate.run.fit import forms_of, image
 from sweetspot.calibrate.run.kept import bank_figures, kept_front, kept_image, zone
 from sweetspot.calibrate.run.sets import level_known, scored_where_designed
 from sweetspot.calibrate.run.studies import described, explained, left_out_position, uncertainty, virtual_missed
-from sweetspot.calibrate.study import DesignRow, compare, explain, forms, overview, pareto, reasons, virtual
 from sweetspot.calibrate.verify import figures
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.session import Session
-from sweetspot.processor.export import forms_table
+from sweetspot.processor import export
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.rig_file import limits_of
 from sweetspot.rigs.units import db
@@ -43,10 +43,10 @@ def fitted_parts(
     """Results of a new calibration; front and forms if requested."""
     yield CalibrationPart(prediction_text(run, fitted), _prediction(run, fitted))
     found = described(run, fitted)
-    yield CalibrationPart(overview.table(found), {"field": overview.to_dict(found)})
+    yield CalibrationPart(study.overview.table(found), {"field": study.overview.to_dict(found)})
     if with_forms:
         rows = forms_of(run, fitted)
-        yield CalibrationPart(forms_table(rows), {"forms": forms.to_dict(rows)})
+        yield CalibrationPart(export.forms_table(rows), {"forms": study.forms.to_dict(rows)})
     heard = kept_image(run) or image(run, fitted)
     yield CalibrationPart(heard.text, heard.to_dict())
     if mapped := zone(run):
@@ -55,15 +55,15 @@ def fitted_parts(
         yield CalibrationPart(banks.text(*bank), {"bank": banks.to_dict(*bank)})
     if with_front:
         front = kept_front(run)
-        yield CalibrationPart(pareto.table(front, design.image.share), {"pareto": pareto.to_dict(front)})
+        yield CalibrationPart(study.pareto.table(front, design.image.share), {"pareto": study.pareto.to_dict(front)})
 
 
-def compared_part(run: Path, found: tuple[DesignRow, ...], picture: Path, *, left_out: bool) -> CalibrationPart:
+def compared_part(run: Path, found: tuple[study.DesignRow, ...], picture: Path, *, left_out: bool) -> CalibrationPart:
     """Comparison with the classical designs (:func:`sweetspot.calibrate.run.compared`), and what favours each."""
     name, title = ("cross_validate", LEFT_OUT) if left_out else ("compare", COMPARED)
     data: dict[str, Any] = {name: [r.to_dict() for r in found], f"{name}_picture": str(picture)}
-    data[f"{name}_reasons"] = [b.to_dict() for b in reasons.beaten(found)]
-    lines = [compare.table(found, title), str(picture), reasons.table(found)]
+    data[f"{name}_reasons"] = [b.to_dict() for b in study.reasons.beaten(found)]
+    lines = [study.compare.table(found, title), str(picture), study.reasons.table(found)]
     if left_out and (note := left_out_position(run)):
         data["spared"] = note
         lines.insert(0, note)
@@ -74,9 +74,9 @@ def explained_part(run: Path, fitted: Fitted, design: Design) -> CalibrationPart
     """The active limit of each band of the design, the error loading, and the virtual loudspeakers' error."""
     bands = explained(run, fitted)
     missed, words = virtual_missed(run, fitted, design)
-    data = {"explain": explain.to_dict(bands), "loading": errors.to_dict(fitted.loading)}
-    data["virtual"] = virtual.to_dict(missed)
-    return CalibrationPart(f"{explain.table(bands)}\n\n{errors.table(fitted.loading)}\n\n{words}", data)
+    data = {"explain": study.explain.to_dict(bands), "loading": errors.to_dict(fitted.loading)}
+    data["virtual"] = study.virtual.to_dict(missed)
+    return CalibrationPart(f"{study.explain.table(bands)}\n\n{errors.table(fitted.loading)}\n\n{words}", data)
 
 
 def _prediction(run: Path, fitted: Fitted) -> dict[str, object]:

@@ -21,6 +21,7 @@ from sweetspot.calibrate.run.kept import MEASURED, VERIFIED, sha256, zone
 from sweetspot.calibrate.run.listening import ListenerAhead
 from sweetspot.calibrate.run.sets import measured_sets, scoring
 from sweetspot.calibrate.verify import (
+    OWN,
     Metric,
     ReadVerification,
     Verification,
@@ -219,7 +220,7 @@ def _clipped(rig: Description, filters: FilterSet, used: dict[str, Any]) -> Call
     """The sweeps of a verification with clipping, see :func:`clipping.filters_of`."""
     from sweetspot.calibrate.run.verification import engine_of  # with all that measures: 25 ms of a report
 
-    program = rig.interface.program if used.get("name", deployed.OWN) != deployed.OWN else None
+    program = rig.interface.program if used.get("name", OWN) != OWN else None
     lowered_db = float(used.get("lowered_db", 0.0))
     filters = replace(filters, taps=filters.taps * float(from_db(-lowered_db)))
     plan = verification.plan(

@@ -17,6 +17,7 @@ from sweetspot.calibrate.run.kept import MEASURED, MEASURING, sha256
 from sweetspot.calibrate.run.listening import ListenerAhead
 from sweetspot.calibrate.run.sets import measured_set
 from sweetspot.calibrate.verify import (
+    OWN,
     Deployed,
     chain_figures,
     insert,
@@ -24,7 +25,6 @@ from sweetspot.calibrate.verify import (
     recorded,
     verification,
 )
-from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.measure import run as hardware
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
@@ -108,7 +108,7 @@ def measure_verification(
     if rig.description.ears:  # the first poses are prepared while the sweeps are made
         rig.read(hardware.inputs_read(rig.description, rig.description.ear_mics))
         rig.expect([pose for pose, _ in verification.visited(rig.description, "ears")])
-    through = processor or Deployed(deployed.OWN, fitted.filters, None)
+    through = processor or Deployed(OWN, fitted.filters, None)
     filters = through.filters
     with Session.read(session_file(run)) as session:
         measured = measured_set(session, "ears").ir  # as the verdict reads it

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.verify.metric_kinds import KEYS as KEYS
     from sweetspot.calibrate.verify.metric_kinds import KINDS as KINDS
     from sweetspot.calibrate.verify.metric_kinds import limit_of as limit_of
-    from sweetspot.calibrate.verify.processor import OWN as OWN
     from sweetspot.calibrate.verify.processor import Deployed as Deployed
     from sweetspot.calibrate.verify.processor import ReadVerification as ReadVerification
+    from sweetspot.calibrate.verify.through import OWN as OWN
+    from sweetspot.calibrate.verify.through import THROUGH as THROUGH
     from sweetspot.calibrate.verify.verification import Verification as Verification
 else:
     from sweetspot.rigs.faces import lazy

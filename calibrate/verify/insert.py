@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant import share_of
 from sweetspot.calibrate.verify.diagnose import residual
-from sweetspot.calibrate.verify.processor import DEVICE, Deployed
+from sweetspot.calibrate.verify.processor import Deployed
+from sweetspot.calibrate.verify.through import DEVICE
 from sweetspot.measure.deconvolve import inverse, loopback_delay
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.judge import LoudnessCheck, Sound

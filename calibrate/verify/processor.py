@@ -18,6 +18,7 @@ from sweetspot.calibrate.plant import prediction as predict
 from sweetspot.calibrate.verify import chain_figures, default_limits, verification
 from sweetspot.calibrate.verify.diagnose import residual
 from sweetspot.calibrate.verify.metric import Metric
+from sweetspot.calibrate.verify.through import DEVICE, OWN, THROUGH
 from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.export import ENGINES, UNGUARDED, c_library, without_guard
@@ -28,11 +29,6 @@ from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput, SweetspotError
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex
-
-OWN = "engine"
-DEVICE = "device"
-THROUGH = (OWN, *live.LIVE, DEVICE)
-"""Processors for a verification."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

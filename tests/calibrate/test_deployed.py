@@ -22,7 +22,7 @@ from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.plant import Fitted
 from sweetspot.calibrate.run import verification as verification_run
 from sweetspot.calibrate.run.verification import engine_of
-from sweetspot.calibrate.verify import insert, verification
+from sweetspot.calibrate.verify import insert, through, verification
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.calibrate.verify.processor import Deployed
 from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
@@ -93,6 +93,10 @@ def exported(filters: FilterSet, folder: Path) -> None:
 def heard(here: Path, rig: Rig, fitted: Fitted, processor: Deployed) -> Verification:
     run.measure_verification(here, rig, fitted, NOON, ask=ask, track=quiet, processor=processor)
     return run.judge(here, fitted, LIMITS)
+
+
+def test_every_engine_that_can_be_started_verifies() -> None:
+    assert (through.OWN, *live.LIVE, through.DEVICE) == through.THROUGH
 
 
 def through_device(

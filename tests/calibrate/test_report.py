@@ -524,3 +524,20 @@ def test_what_is_drawn_early_needs_nothing_of_the_verification(verified: Path) -
         assert all(drawn(known, name) == drawn(whole, name) for name in parts.EARLY)
         assert drawn(known, "cancellation") != drawn(whole, "cancellation")
     assert set(parts.EARLY) < set(parts.PARTS)
+
+
+def test_a_run_is_calibrated_without_what_verifies_exports_and_compares(verified: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(verified, run, ignore=shutil.ignore_patterns("filterset.h5"))
+    asked = (
+        "import sys; from sweetspot import command_line\n"
+        "try: command_line.main()\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "spared = 'calibrate.verify.verification', 'calibrate.run.golden', 'calibrate.bank.fitting', "
+        "'calibrate.study.compare', 'processor.export.engines'\n"
+        "print([name for name in spared if f'sweetspot.{name}' in sys.modules])"
+    )
+    asked_for = [sys.executable, "-c", asked, "calibrate", run]
+    done = subprocess.run(asked_for, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert (run / "filterset.h5").is_file()
