@@ -30,8 +30,8 @@ from sweetspot.trace import UNEXPECTED, kept, refused_by_system
 
 INTERRUPTED = 130
 
-SESSION = "session.h5"
-"""File of a run folder that every command on a run reads first."""
+SESSION, FILTERS = "session.h5", "filterset.h5"
+"""Files of a run folder that most commands on a run read first."""
 
 AGAIN_S = 0.02
 """Delay of an interrupt that is raised again, s: by then the code that swallowed the first one has returned."""
@@ -65,11 +65,7 @@ class Lazy(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command itself, and the words that are left for it."""
         name, _, rest = super().resolve_command(ctx, args)
-        rooms = rooms_of(args)
-        whole, content = args[0] in WHOLE_FIRST, "processor" not in rooms  # both at once would delay `calibrate`
-        for word in args:  # a run's session is hashed while modules load: 0.1 s
-            hash_ahead(Path(word) / SESSION, whole=whole, content=content)
-        mounted: Any = get_command(narrowed(build(*rooms), args))
+        mounted: Any = get_command(narrowed(build(*rooms_of(args)), args))
         gc.freeze()  # what was loaded stays until the end: no collection need look at it
         gc.enable()
         return name, getattr(mounted, "commands", {name: mounted})[name], rest
@@ -170,6 +166,7 @@ def main() -> None:
     speakable()
     guard()
     repeat_lost_interrupts()
+    _hash_ahead(sys.argv[1:])
     as_json = "--json" in sys.argv
     try:
         code = _left_with(as_json)
@@ -183,6 +180,15 @@ def main() -> None:
     gc.enable()
     gc.freeze()  # the interpreter's last collection would look at all that was loaded: 15 ms
     sys.exit(code)
+
+
+def _hash_ahead(words: Sequence[str]) -> None:
+    """Begin to hash the files of the runs that a command line names, while modules load: 0.1 s."""
+    if rooms := rooms_of([*words]):
+        whole, content = words[0] in WHOLE_FIRST, "processor" not in rooms
+        for word in words[1:]:
+            hash_ahead(Path(word) / FILTERS, whole=False, content=True)
+            hash_ahead(Path(word) / SESSION, whole=whole, content=content)
 
 
 def repeat_lost_interrupts() -> None:

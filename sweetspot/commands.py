@@ -84,8 +84,8 @@ ALONE: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 """Commands of two words that need fewer rooms than their group."""
 
-WHOLE_FIRST = ("report", "process", "play", "export")
-"""Commands that ask for the session's SHA-256 as a whole as soon as their modules are loaded."""
+WHOLE_FIRST = ("calibrate", "report", "process", "play", "export")
+"""Commands that ask for the session's SHA-256 as a whole soon after their modules are loaded."""
 
 
 def rooms_of(words: list[str]) -> tuple[str, ...]:

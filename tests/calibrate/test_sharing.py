@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from sweetspot.measure.session import Session
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.guard import Guard
 from sweetspot.processor.render import render, upmixed
+from sweetspot.rigs.acoustics import SphereHead
 from sweetspot.rigs.rig_file import parse
 from sweetspot.rigs.units import Complex, Float
 
@@ -103,6 +105,29 @@ def test_a_phantom_by_hand_and_its_notches_that_a_moving_head_fills() -> None:
     k = 2.0 * np.pi * virtualize.GRID / 343.0
     by_hand = np.abs(np.exp(-1j * k * r[0]) / r[0] + np.exp(-1j * k * r[1]) / r[1]) ** 2
     assert spread == pytest.approx(by_hand / np.mean([1 / r[0] ** 2, 1 / r[1] ** 2]), rel=1e-9)
+
+
+def test_a_spheres_phantom_is_kept_for_all_that_it_follows_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[str, Float] = {}
+
+    def kept_array(name: str, what: str, sources: tuple[Path, ...], make: Callable[[], Float]) -> Float:
+        assert name == "phantom"
+        assert all(source.is_file() for source in sources)
+        if what not in kept:
+            kept[what] = make()
+        return kept[what]
+
+    monkeypatch.setattr(virtualize, "kept_array", kept_array)
+    places = np.array([(2.0, 0.1, 0.2), (1.9, 0.0, 0.0)])
+    usual = SphereHead(0.17, 1.7), places.tobytes(), 30.0, 2.0, 343.0
+    asked = [usual]
+    changes = SphereHead(0.18, 1.7), (places + 0.01).tobytes(), 31.0, 2.1, 344.0
+    asked += [(*usual[:i], change, *usual[i + 1 :]) for i, change in enumerate(changes)]  # type: ignore[list-item]
+    asked.append((SphereHead(0.17, 1.6), *usual[1:]))
+    for number, how in enumerate([*asked, *asked]):
+        virtualize._phantom_power.cache_clear()
+        assert np.array_equal(virtualize._phantom_power(*how), virtualize._pair_power(*how))
+        assert len(kept) == min(number + 1, len(asked))
 
 
 @pytest.mark.parametrize("under_db", [-3.0, 7.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from sweetspot import command_line
 from sweetspot.rigs import progress
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import seal
 
 BROKEN = (
     "import sys; sys.argv = ['sweetspot', 'rig', 'check', 'desk', *sys.argv[1:]]\n"
@@ -176,3 +179,22 @@ def test_only_the_command_that_is_called_is_prepared() -> None:
     assert names("measur") == names("--version") == whole
     assert get_command(narrowed(app, ["sofa", "RUN"])).name == "sofa"
     assert names() == whole
+
+
+@pytest.mark.parametrize(
+    ("command", "session"),
+    [("calibrate", {0, seal.BLOCK}), ("verify", {seal.BLOCK}), ("process", {0}), ("measure", {seal.BLOCK})],
+)
+def test_files_of_a_run_are_hashed_before_modules_load(command: str, session: set[int], tmp_path: Path) -> None:
+    """As the command asks for them: as a whole, or what follows the user block."""
+    for name in ("session.h5", "filterset.h5"):
+        (tmp_path / name).write_bytes(bytes(seal.LARGE))
+    before = set(seal._underway)
+    command_line._hash_ahead([command, "show", str(tmp_path), "--json"])
+    begun = {(Path(name).name, start): (name, start) for (name, *_), start in set(seal._underway) - before}
+    wanted = {("session.h5", start) for start in session} | {("filterset.h5", seal.BLOCK)}
+    assert set(begun) == wanted
+    for name, start in begun.values():
+        assert seal.file_sha256(Path(name), start) == hashlib.sha256(bytes(seal.LARGE - start)).hexdigest()
+    command_line._hash_ahead(["unknown", str(tmp_path)])
+    assert set(seal._underway) == before
