@@ -318,6 +318,16 @@ def test_a_gate_is_no_shorter_than_what_is_the_devices_own(monkeypatch: pytest.M
         assert gate.chosen(measured(), FilterDesign()) == Gate(seconds, 10.0, found)
 
 
+def test_a_gate_in_words() -> None:
+    assert Gate(0.0042, 10.0).text == (
+        "gate 4.20 ms (no reflection before its end), 10 periods at most; valid from 238 Hz"
+    )
+    assert Gate(0.003, 8.5, 0.00317).text == (
+        "gate 3.00 ms (the first reflection comes 3.17 ms after the direct sound), 8.5 periods at most; valid from "
+        "333 Hz"
+    )
+
+
 def test_a_silent_driver_is_named() -> None:
     h = measured().h.copy()
     h[3, 1, 2] = 0.0

@@ -10,12 +10,15 @@ import pytest
 from sweetspot.calibrate.plant import gate, grid
 from sweetspot.calibrate.verify.diagnose import clipping, residual
 from sweetspot.calibrate.verify.diagnose.residual import BAND, THIN, Residual
+from sweetspot.measure.deconvolve import inverse
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.sweep import stimulus, synchronised
 from sweetspot.processor.filterset import FilterSet
 
 FS, TAPS, ZERO = 47872, 1500, 120
 SHARE = 0.8
+ODD = 3**10
+"""Samples of a longer sweep, whose transforms have an odd length."""
 STIMULI = ("left", "right", "both")
 
 
@@ -135,6 +138,10 @@ def test_clipped_filters_are_what_a_sweep_through_them_gives(level: float) -> No
     made = clipping.filters_of(plan, drivers, levels, 30)  # type: ignore[arg-type]
     f = np.array([300.0, 1000.0, 4000.0])
     found = made(level, f)
+    longer = np.pad(drivers, ((0, 0), (0, 0), (0, ODD - drivers.shape[-1])))
+    assert inverse(sweep, played, ODD).size == ODD
+    odd = clipping.filters_of(plan, longer, levels, 30)(level, f)  # type: ignore[arg-type]
+    np.testing.assert_allclose(odd, found, atol=0.01 * np.abs(found).max())
     wanted = taps @ np.exp(-2j * np.pi * np.outer(np.arange(30), f) / FS)
     if level == 1.0:
         np.testing.assert_allclose(found, wanted, atol=0.04 * np.abs(wanted).max())

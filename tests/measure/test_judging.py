@@ -421,11 +421,11 @@ def test_a_line_stands_out_of_its_neighbours() -> None:
         near[round(at)] = 100.0
         near[low:high] += 0.5
         assert disturbance._line(near.tolist(), at) == pytest.approx(near[low:high].sum())
-    for middle in (44.0, 60.0):  # an odd number of neighbours next to the low end: 13 of them, the seventh counts
-        few = np.r_[np.arange(1.0, 4.0), np.zeros(21)]
-        few[15:24] = np.arange(4.0, 13.0)
-        few[9] = middle * 10**1.5 / 8.0
-        assert disturbance._line(few.tolist(), 9.0) == (0.0 if middle < 56.0 else few[9])
+    few = np.r_[np.arange(4.0), np.zeros(20)]  # an odd number of neighbours next to the low end: 0 to 12
+    few[15:24] = np.arange(4.0, 13.0)
+    for over, found in ((0.95, False), (1.05, True)):
+        few[9] = over * 6.0 * 10**1.5
+        assert disturbance._line(few.tolist(), 9.0) == (few[5:14].sum() if found else 0.0)
     beside = np.ones(60)
     beside[26:31], beside[30] = 100.0, 200.0  # beyond the five bins on either side, among the neighbours
     assert disturbance._line(beside.tolist(), 35.0) == 0.0
