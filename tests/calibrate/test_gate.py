@@ -225,14 +225,15 @@ def test_ears_are_multiplied_by_name() -> None:
 
 def naive_energy(ir: ImpulseResponse) -> np.ndarray:
     """The band that is looked at, by its formula, and its running energy over 0.2 ms."""
-    f = np.fft.rfftfreq(TAPS, 1.0 / FS)
+    taps = ir.h.shape[-1]
+    f = np.fft.rfftfreq(taps, 1.0 / FS)
     band = np.zeros(len(f))
     band[1:] = 1.0 / (1.0 + (700.0 / f[1:]) ** 4) / (1.0 + (f[1:] / 9000.0) ** 4)
-    spectrum = np.array([np.fft.rfft(row) for row in ir.h.reshape(-1, TAPS)])
+    spectrum = np.array([np.fft.rfft(row) for row in ir.h.reshape(-1, taps)])
     spectrum[:, 0] = 0.0
-    power = np.array([np.fft.irfft(row * band, TAPS) ** 2 for row in spectrum])
+    power = np.array([np.fft.irfft(row * band, taps) ** 2 for row in spectrum])
     width = round(0.0002 * FS)
-    found = np.array([[row[i + 1 : i + 1 + width].sum() for i in range(TAPS - width)] for row in power])
+    found = np.array([[row[i + 1 : i + 1 + width].sum() for i in range(taps - width)] for row in power])
     return found.reshape(*ir.h.shape[:3], -1)
 
 
@@ -244,6 +245,16 @@ def test_the_energy_that_is_looked_at_by_its_formula() -> None:
     reached = int(np.abs(ir.h).argmax(axis=-1).max()) + round(within_s * FS) + 1
     assert reached < level.shape[-1] < expected.shape[-1] - 500  # no more than is looked at, and what settles
     assert level[..., :reached] == pytest.approx(expected[..., :reached], abs=1e-6 * expected.max())
+
+
+@pytest.mark.parametrize("taps", [998, 999])
+def test_the_energy_of_a_response_that_ends_before_the_reach(taps: int) -> None:
+    """Of an even and of an odd number of samples."""
+    ir = with_h(measured((2.0, -3.0)).h[..., :taps])
+    level, _ = gate._energy(ir, 0.02)
+    expected = naive_energy(ir)
+    assert level.shape == expected.shape
+    assert level == pytest.approx(expected, abs=1e-6 * expected.max())
 
 
 def test_a_response_that_is_cut_off_within_its_tail_is_looked_at_all_the_same() -> None:
@@ -319,12 +330,12 @@ def test_a_gate_is_no_shorter_than_what_is_the_devices_own(monkeypatch: pytest.M
 
 
 def test_a_gate_in_words() -> None:
-    assert Gate(0.0042, 10.0).text == (
-        "gate 4.20 ms (no reflection before its end), 10 periods at most; valid from 238 Hz"
+    assert Gate(0.01234, 10.0).text == (
+        "gate 12.34 ms (no reflection before its end), 10 periods at most; valid from 81 Hz"
     )
-    assert Gate(0.003, 8.5, 0.00317).text == (
-        "gate 3.00 ms (the first reflection comes 3.17 ms after the direct sound), 8.5 periods at most; valid from "
-        "333 Hz"
+    assert Gate(0.01234, 8.5, 0.01356).text == (
+        "gate 12.34 ms (the first reflection comes 13.56 ms after the direct sound), 8.5 periods at most; valid from "
+        "81 Hz"
     )
 
 
@@ -368,6 +379,13 @@ def test_shares_of_windows_by_hand() -> None:
     assert share == pytest.approx(expected, abs=1e-9)
 
 
+def test_no_window_is_shorter_than_the_shortest() -> None:
+    """One period of 16 kHz lasts 0.06 ms; the last of four windows is 0.75 ms long."""
+    T, share = gate.shares(Gate(0.006, 1.0), np.array([50.0, 16000.0]))
+    assert pytest.approx([0.006, 0.003, 0.0015, 0.00075]) == T
+    assert share == pytest.approx(np.eye(4)[:, [0, 3]])
+
+
 def test_a_window_sample_by_sample() -> None:
     t = np.arange(-0.004, 0.012, 0.0001)
     first, last, seconds = np.array([[0.001, 0.0015]]), np.array([[0.002, 0.0015]]), 0.004
@@ -389,6 +407,8 @@ def test_responses_fall_to_nothing_within_a_millisecond_of_their_end() -> None:
         for i in range(500):
             left = min(max((end[place] + 0.001 - (i - 40) / FS) / 0.001, 0.0), 1.0)
             assert found[place, 0, :, i] == pytest.approx(np.full(3, np.sin(np.pi / 2 * left) ** 2), abs=1e-12)
+    heard = int(np.flatnonzero(found.any(axis=(0, 1, 2)))[-1]) + 1
+    assert heard <= gate.last_tap(40, FS, end) <= heard + 1
 
 
 def test_third_octaves_are_resolved_from_their_lower_edge_on() -> None:

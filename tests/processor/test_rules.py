@@ -450,6 +450,23 @@ def test_time_that_passes_without_needs_leaves_what_no_needs_leave(n: int) -> No
             assert np.array_equal(ring, others_ring)
 
 
+@pytest.mark.parametrize("band", [0, 1])
+@pytest.mark.parametrize("of", [guard.NOW, guard.LAST, guard.LONG, guard.STEADY])
+def test_a_need_of_next_to_nothing_is_remembered_through_quiet_pieces(band: int, of: int) -> None:
+    """It reduces nothing by itself, but counts in its part and in its window."""
+    memory, rule, ceilings, y = a_quiet_past(2, FS)
+    look = rule.average.size - 1
+    memory[band, of], memory[band, guard.PASSED] = 1e-9, 0.0
+    head, at = memory[band, : guard.HEADER].copy(), guard.HEADER + 2 + look + 2 * guard.PIECE
+    ring = memory[band, at : at + guard.WINDOWS].copy()
+    n = look * (int(rule.speed[2]) + 3)
+    for _ in range(n):
+        jitted(guard.reduction)(head, 0.0, look, ring, rule.speed)
+    jitted(guard.limit)(y[:, :n], memory, rule, ceilings, np.array([1.0, 0.0]))
+    assert np.array_equal(memory[band, : guard.HEADER], head)
+    assert np.array_equal(memory[band, at : at + guard.WINDOWS], ring)
+
+
 def test_a_whole_signal_is_limited_in_its_own_time_and_what_has_no_ceiling_follows() -> None:
     y = music()[:2, :1500].astype(np.float32)
     follows = np.concatenate([y, 0.5 * y[:1]])
