@@ -131,6 +131,7 @@ EQUAL: dict[str, str] = {
     **_same("calibrate.plant.gate.x_lengths", (27, 29), "a ratio to a whole power"),
     **_same("calibrate.plant.gate.x_shares", (34, 44), "no share is above one"),
     **_same("calibrate.plant.gate.x_shares", (45,), "they add up to one already"),
+    **_same("measure.share.directivity.x_index_db", (44,), "other letters for the same sum"),
     **_same("measure.share.directivity.x__first_fall", (2,), "differs at one value of a double"),
     **_same("measure.share.directivity.x_orbit", (24,), "the mean of a value and no neighbour"),
     **_same("measure.share.directivity.x_beam_width_deg", (18,), "the two sides in the other order: the same sum"),

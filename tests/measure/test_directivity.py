@@ -88,8 +88,12 @@ def test_curves_know_above_from_below_and_side_from_rear() -> None:
 
 def test_an_orbit_without_a_wanted_direction_is_refused() -> None:
     coarse = ring(np.ones(24), 15.0)
-    with pytest.raises(BadInput, match=r"horizontal orbit.*step_deg = 10"):
+    with pytest.raises(BadInput) as refused:
         directivity.cta2034(coarse, coarse, 0)
+    assert str(refused.value) == (
+        "CTA-2034 needs a direction every 10 degrees: none at -170 degrees in the horizontal orbit. Measure with "
+        "polar.step_deg = 10, 5 or 2.5"
+    )
 
 
 def test_an_orbit_keeps_angles_and_drivers_apart() -> None:
@@ -105,6 +109,19 @@ def test_an_orbit_keeps_angles_and_drivers_apart() -> None:
     expected = db(gains[[1, 2, 0]] / np.sqrt(2.0) / P_REF)
     assert around.level_db == pytest.approx(np.repeat(expected[..., None], len(around.f), axis=2), abs=1e-6)
     assert around.re_axis_db()[2, 1] == pytest.approx(float(db(0.75)), abs=1e-6)
+
+
+def test_an_orbit_reads_the_power_between_its_bins_up_to_the_last() -> None:
+    """Frequencies from a sixteenth of half the sampling rate to half of it."""
+    table = np.zeros(2, dtype=POSITION)
+    table["azimuth_deg"] = [0.0, 180.0]
+    h = np.random.default_rng(3).standard_normal((2, 1, 1, 64))
+    set_ = ImpulseResponse(h, 47872, table, ("m",), ("a",), 10, "Pa/FS", np.zeros((2, 1, 1)), (1496.0, 23936.0))
+    around = directivity.orbit(set_, 0, smoothing=0.0)
+    assert around.f == pytest.approx(1496.0 * 2.0 ** (np.arange(193) / 48))
+    bins, power = np.arange(28) * 47872 / 54, np.abs(np.fft.rfft(h[..., 10:])) ** 2 / 2.0
+    for i in range(2):
+        assert around.power[i, 0] == pytest.approx(np.interp(around.f, bins, power[i, 0, 0]), rel=1e-9)
 
 
 def test_energy_decay_of_an_exponential_is_a_line() -> None:
