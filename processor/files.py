@@ -15,6 +15,7 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
+from sweetspot.processor.choices import BYTES, SUBTYPES
 from sweetspot.processor.compiled import loop
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import (
@@ -34,8 +35,6 @@ PIECE = 1 << 16
 """Samples read at a time."""
 LARGEST_WAV = (1 << 32) - 4096
 """Bytes that a plain WAV can hold; larger ones are written as RF64."""
-BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
-SUBTYPES = tuple(BYTES)
 TOGETHER = 16
 """Samples of all channels that are looked at at once."""
 

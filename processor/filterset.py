@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sweetspot.processor.choices import GAIN_DB
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float, from_db
@@ -161,10 +162,6 @@ def within_full_scale(filterset: FilterSet, pieces: Iterable[Float]) -> Iterator
     """Pieces of a programme, clipped at full scale if a driver's excursion limit assumes it."""
     held = np.isfinite(filterset.most_db)
     return (np.clip(x, -1.0, 1.0) if held else x for x in pieces)
-
-
-GAIN_DB = (-60.0, 24.0)
-"""Range of a listener's gain, dB."""
 
 
 def louder(filterset: FilterSet, gain_db: float) -> FilterSet:

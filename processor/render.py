@@ -179,6 +179,14 @@ def aligned(engine: Engine, pieces: Iterable[Real]) -> Iterator[Real]:
         yield _running(engine, engine.flush())[:, skip:]
 
 
+def ready() -> None:
+    """Load what files need whatever they hold, while it is not known yet what is asked for."""
+    if _is_compiled():
+        from sweetspot.processor.live import FileBlocks
+
+        FileBlocks.ready()
+
+
 def render_file(
     filterset: FilterSet,
     source: files.SoundSource,
@@ -311,11 +319,16 @@ class _EngineRunner:
 def _runner(filterset: FilterSet) -> Runner:
     """The live block path, if numba is installed and it supports the upmix."""
     upmix = chosen(filterset.upmix, filterset.fs, np.float32)
-    if find_spec("numba") and compilable(OFFLINE_BLOCK, np.dtype(np.float32)) and is_compiled(upmix):
+    if _is_compiled() and is_compiled(upmix):
         from sweetspot.processor.live import FileBlocks
 
         return FileBlocks(filterset)
     return _EngineRunner(Engine.offline(filterset, dtype=np.float32))
+
+
+def _is_compiled() -> bool:
+    """Whether numba and llvmlite are installed."""
+    return find_spec("numba") is not None and compilable(OFFLINE_BLOCK, np.dtype(np.float32))
 
 
 def _frames(source: files.SoundSource, filterset: FilterSet, step: Callable[[str], None]) -> Iterator[Real]:

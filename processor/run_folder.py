@@ -11,16 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.store import located
+from sweetspot.processor.store import located, read, read_bank
 from sweetspot.rigs.acoustics import Excursion
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import file_sha256, root_text
+from sweetspot.rigs.progress import say
+from sweetspot.rigs.storage import file_sha256, hash_ahead, root_text
 from sweetspot.rigs.units import Real, db
 
 SLACK_DB = 0.1
 """Filters are kept in single precision, and a rig's limits in decimals."""
 
 if TYPE_CHECKING:
+    from sweetspot.processor.bank import FilterBank
     from sweetspot.rigs.protection import Protection
     from sweetspot.rigs.rig_file import Driver
 
@@ -151,3 +153,18 @@ def changed_since(filterset: Path, filters: FilterSet) -> tuple[str, ...]:
         f"{session} was changed after {filterset.name} was fitted to it (SHA-256 differs): "
         f"sweetspot calibrate {session.parent}",
     )
+
+
+def bank_within_rig(filterset: Path) -> FilterBank:
+    """The bank of a file under the rig's limits as they stand now."""
+    bank = read_bank(filterset).bank
+    return replace(bank, home=limited_by_rig(filterset, bank.home, bank.taps)[0])
+
+
+def noted_within_rig(filterset: Path) -> tuple[FilterSet, tuple[str, ...]]:
+    """A filter set under the rig's current limits, with a note on changes since it was made."""
+    hash_ahead(located(filterset).with_name("session.h5"))
+    filters, changes = within_rig(filterset, read(filterset))
+    for change in changes:
+        say(f"Changed since: {change}")
+    return filters, changes

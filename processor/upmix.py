@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike
 
+from sweetspot.processor.choices import METHODS
 from sweetspot.processor.compiled import loop, record
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.filterset import UpmixSettings
@@ -67,9 +68,6 @@ def chosen(settings: UpmixSettings, fs: int, dtype: DTypeLike = np.float64) -> U
             return StftUpmix(*_short(settings, fs), dtype)
         case _:
             return StftUpmix(settings, fs, None, dtype)
-
-
-METHODS = ("soft-projection", "low-latency", "projection", "similarity", "pca", "off")
 
 
 SHORTEST_S = 2.95e-3

@@ -1,9 +1,12 @@
-"""Faces of sub-packages: their public names, imported at first use."""
+"""Names that are imported at first use: those of a sub-package's face, and functions that do a command's work."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,3 +51,45 @@ def names(package: str) -> dict[str, str]:
     assert spec.origin is not None
     listed = _LISTED.findall(Path(spec.origin).read_text(encoding="utf-8"))  # a syntax tree takes four times as long
     return {name: module for module, _, name in listed if module.startswith(package)}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a function whose module need not be loaded yet.
+
+    Parameters
+    ----------
+    module, name
+        Of the function.
+    values
+        Its arguments, by name.
+    """
+
+    module: str
+    name: str
+    values: dict[str, Any]
+
+    def made(self) -> Any:
+        """What the function returns."""
+        return getattr(import_module(self.module), self.name)(**self.values)
+
+
+_takes: ContextVar[Callable[[Call], Any]] = ContextVar("takes", default=Call.made)
+
+
+def work(module: str, name: str, **values: Any) -> Any:
+    """Do a command's work once its words are understood: call a function of a module that is loaded now.
+
+    Within :func:`handed_to` it is only noted.
+    """
+    return _takes.get()(Call(module, name, values))
+
+
+@contextmanager
+def handed_to(calls: list[Call]) -> Iterator[list[Call]]:
+    """Collect what :func:`work` would do."""
+    before = _takes.set(calls.append)
+    try:
+        yield calls
+    finally:
+        _takes.reset(before)

@@ -1,4 +1,8 @@
-"""The command ``sweetspot``: mounts the rooms' commands, and turns errors into one message and an exit code."""
+"""The program ``sweetspot``: does what was typed, and turns errors into one message and an exit code.
+
+It loads no more than a command needs: the library that reads words is asked in a copy of the process where the work can
+load meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +13,17 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
-from copy import copy
 from datetime import UTC, datetime
-from importlib import import_module
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-from typer.core import TyperGroup
-from typer.main import get_command
-
-from sweetspot.commands import COMMANDS, WHOLE_FIRST, rooms_of
+from sweetspot.ahead import hash_files, reading_ahead
 from sweetspot.rigs.errors import OutputTrouble, SweetspotError
 from sweetspot.rigs.progress import failed, say, speakable
-from sweetspot.rigs.storage import hash_ahead
 from sweetspot.streams import guard
 from sweetspot.trace import UNEXPECTED, kept, refused_by_system
 
 INTERRUPTED = 130
-
-SESSION, FILTERS = "session.h5", "filterset.h5"
-"""Files of a run folder that most commands on a run read first."""
 
 AGAIN_S = 0.02
 """Delay of an interrupt that is raised again, s: by then the code that swallowed the first one has returned."""
@@ -39,98 +31,6 @@ AGAIN_S = 0.02
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Set to 1, unless they are set, before NumPy loads: the matrices here are small and many, and threads wait for each
 other; on a busy machine two of them took twice the time of one."""
-
-WrongUse: type[Any] = typer.BadParameter.__mro__[1]
-"""The base of every complaint about arguments; typer exports only its children."""
-
-ROOMS = (
-    "rigs",
-    "measure",
-    "processor",
-    "processor.export.command",
-    "calibrate",
-    "calibrate.quick",
-    "calibrate.line",
-    "calibrate.fleet",
-)
-
-
-class Lazy(TyperGroup):
-    """The top level: shows help and completes from a table, and loads a command's rooms when it is called."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """All names, in the order of work."""
-        return list(self.commands)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command itself, and the words that are left for it."""
-        name, _, rest = super().resolve_command(ctx, args)
-        mounted: Any = get_command(narrowed(build(*rooms_of(args)), args))
-        gc.freeze()  # what was loaded stays until the end: no collection need look at it
-        gc.enable()
-        return name, getattr(mounted, "commands", {name: mounted})[name], rest
-
-
-def build(*rooms: str) -> typer.Typer:
-    """The command line of some rooms, by default of all."""
-    app = typer.Typer(
-        name="sweetspot",
-        help="Measure and calibrate loudspeakers with several drivers, per unit.",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-    )
-    for room in rooms or ROOMS:
-        import_module(f"sweetspot.{room}.cli").mount(app)
-    return app
-
-
-def narrowed(app: typer.Typer, words: Sequence[str]) -> typer.Typer:
-    """The same without the commands that other words would call: typer prepares all with their options, 14 ms of
-    ``measure show``. Where no command is named, as for help, all stay.
-    """
-    name, *rest = words or ("",)
-    commands = [copy(c) for c in app.registered_commands if c.name == name]
-    groups = [copy(g) for g in app.registered_groups if g.name == name]
-    if not (commands or groups):
-        return app
-    one = copy(app)
-    one.registered_commands, one.registered_groups = commands, groups
-    for group in groups:
-        if group.typer_instance is not None:
-            group.typer_instance = narrowed(group.typer_instance, rest)
-    return one
-
-
-def roof() -> typer.Typer:
-    """The command line without any room: help, version and completion; commands are loaded when they are called."""
-    app = typer.Typer(
-        cls=Lazy,
-        name="sweetspot",
-        help="Measure and calibrate loudspeakers with several drivers, per unit.",
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-    )
-    app.callback()(_whole)
-    for name, command in COMMANDS.items():
-        app.command(name, help=command.help, rich_help_panel=command.group)(lambda: None)
-    return app
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version  # slow to import
-
-        sys.stdout.write(f"sweetspot {version('sweetspot')}\n")
-        raise typer.Exit
-
-
-def _whole(
-    shown: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
-    ] = False,
-) -> None:
-    del shown
 
 
 def start() -> None:
@@ -166,7 +66,6 @@ def main() -> None:
     speakable()
     guard()
     repeat_lost_interrupts()
-    _hash_ahead(sys.argv[1:])
     as_json = "--json" in sys.argv
     try:
         code = _left_with(as_json)
@@ -180,15 +79,6 @@ def main() -> None:
     gc.enable()
     gc.freeze()  # the interpreter's last collection would look at all that was loaded: 15 ms
     sys.exit(code)
-
-
-def _hash_ahead(words: Sequence[str]) -> None:
-    """Begin to hash the files of the runs that a command line names, while modules load: 0.1 s."""
-    if rooms := rooms_of([*words]):
-        whole, content = words[0] in WHOLE_FIRST, "processor" not in rooms
-        for word in words[1:]:
-            hash_ahead(Path(word) / FILTERS, whole=False, content=True)
-            hash_ahead(Path(word) / SESSION, whole=whole, content=content)
 
 
 def repeat_lost_interrupts() -> None:
@@ -213,24 +103,31 @@ def repeat_lost_interrupts() -> None:
 def _left_with(as_json: bool) -> int:
     """Exit code of the command that was typed."""
     try:
-        code = roof()(standalone_mode=False, prog_name="sweetspot") or 0
+        code = _done(sys.argv[1:], as_json=as_json)
     except OutputTrouble:
         raise
     except SweetspotError as trouble:
         failed(str(trouble), trouble.exit_code, as_json=as_json)
         return trouble.exit_code
-    except WrongUse as wrong:
-        wrong.message = str(wrong.message).removeprefix("Value error, ")  # words of the library that checks choices
-        wrong.show()
-        failed(wrong.format_message(), 2, as_json=as_json, quiet=True)
-        return 2
     except OSError as fault:
         if not (words := refused_by_system(fault)):
             raise
         failed(words, 2, as_json=as_json)
         return 2
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:  # typer turns Ctrl-C into this code by itself
         say("sweetspot: interrupted; results so far are kept")
-    return int(code)
+    return code
+
+
+def _done(words: list[str], *, as_json: bool) -> int:
+    """Do what was typed; returns the exit code."""
+    reading = reading_ahead(words)
+    hash_files(words)
+    if reading and (call := reading.call_when_loaded()):
+        call.made()
+        return 0
+    from sweetspot.roof import typed  # typer and pydantic: 0.1 s
+
+    return typed(as_json=as_json)

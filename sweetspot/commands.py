@@ -25,11 +25,15 @@ class Command:
         Heading of the help that it stands under.
     help
         The first line of its help.
+    work
+        Module that does it, apart from its options, and loads what that takes by its function ``ready``; empty where
+        both are one.
     """
 
     rooms: tuple[str, ...]
     group: str
     help: str
+    work: str = ""
 
 
 COMMANDS = {
@@ -57,7 +61,10 @@ COMMANDS = {
     ),
     "report": Command(("calibrate",), CALIBRATING, "Write a self-contained report page of a run: report.html."),
     "process": Command(
-        ("processor",), LISTENING, "Process a stereo file: upmix, filter matrix, guard; one channel per driver."
+        ("processor",),
+        LISTENING,
+        "Process a stereo file: upmix, filter matrix, guard; one channel per driver.",
+        "sweetspot.processor.processing",
     ),
     "play": Command(
         ("processor",),

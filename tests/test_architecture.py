@@ -51,8 +51,8 @@ DOORS = {
     "http": ("calibrate/line/server.py",),
     "sqlite3": ("calibrate/fleet/ledger.py",),
     "distributed": ("calibrate/fleet/cluster.py",),
-    "typer": ("/cli.py", "/progress.py", "sweetspot/command_line.py"),
-    "rich": ("/cli.py", "/progress.py", "sweetspot/command_line.py"),
+    "typer": ("/cli.py", "/progress.py", "sweetspot/roof.py"),
+    "rich": ("/cli.py", "/progress.py", "processor/playing.py"),
 }
 LAB_USERS = ("rigs/lab/", "rigs/load.py", "rigs/cli.py")
 """The lab is a simulation: besides itself, only the choice of parts and the command that runs it may import it."""
@@ -63,7 +63,9 @@ WORLDLY = (
     "stream.py",
     "player.py",
     "console.py",
+    "playing.py",
     "cli.py",
+    "command_line.py",
     "progress.py",
     "files.py",
     "portaudio.py",

@@ -77,7 +77,7 @@ def test_installed_wheel_runs_by_itself(wheel: Path, tmp_path: Path) -> None:
 def test_nothing_needs_portaudio_or_an_audio_server_to_start() -> None:
     code = (
         "import sys; sys.modules['sounddevice'] = None; sys.modules['jack'] = None; sys.modules['sofar'] = None\n"
-        "import sweetspot.command_line; sweetspot.command_line.build()\n"
+        "import sweetspot.roof; sweetspot.roof.build()\n"
         "import sweetspot.calibrate.run, sweetspot.measure.run, sweetspot.processor.render, sweetspot.rigs.load\n"
         "import sweetspot.rigs.lab.interface\n"
         "assert 'matplotlib' not in sys.modules, 'slow to import'\n"

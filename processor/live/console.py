@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sweetspot.processor.filterset import GAIN_DB
+from sweetspot.processor.choices import GAIN_DB
 from sweetspot.processor.live import memory
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import db

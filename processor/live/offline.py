@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.live.block import CompiledBlock
+from sweetspot.processor.live.kept import block_path
 from sweetspot.processor.live.memory import AMOUNT, PlayerMemory, Shared
 
 Frames = NDArray[Any]
@@ -57,6 +58,11 @@ class FileBlocks:
         self._path = CompiledBlock((form,), BLOCK, self.drivers, (2, 1, 2), board, fade_s=0.0, settle_s=0.0, alone=True)
         self._front, self._back = self._path.halves()
         self._tail = filterset.length - 1
+
+    @staticmethod
+    def ready() -> None:
+        """Load code that every file goes through."""
+        block_path()
 
     @property
     def latency(self) -> int:

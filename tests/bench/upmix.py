@@ -29,8 +29,9 @@ from scipy.signal import resample_poly
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import Design
+from sweetspot.processor.choices import METHODS
 from sweetspot.processor.filterset import UpmixSettings
-from sweetspot.processor.upmix import METHODS, chosen
+from sweetspot.processor.upmix import chosen
 
 FS, BLOCK = 48000, 128
 PROMISED = {"soft-projection", "projection", "low-latency"}

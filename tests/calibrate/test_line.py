@@ -30,7 +30,6 @@ from sweetspot.calibrate.line.state import LineState, screen
 from sweetspot.calibrate.quick import learn
 from sweetspot.calibrate.quick import run as quick
 from sweetspot.calibrate.run import records
-from sweetspot.command_line import build
 from sweetspot.measure import folder
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session
@@ -38,6 +37,7 @@ from sweetspot.measure.shot import ALL
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import parse
+from sweetspot.roof import build
 from tests.calibrate import quick_fleet
 from tests.conftest import NOON
 

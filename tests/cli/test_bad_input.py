@@ -18,13 +18,13 @@ import soundfile
 from typer.testing import CliRunner
 
 from sweetspot.calibrate.fleet.ledger import Ledger
-from sweetspot.command_line import build
 from sweetspot.measure import folder, plan
 from sweetspot.measure.session import Session, disk
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.rig_file.description import parse
+from sweetspot.roof import build
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from sweetspot.command_line import build
 from sweetspot.commands import COMMANDS
+from sweetspot.roof import build
 from tests.no_posix import without_posix
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sweetspot import command_line
+from sweetspot.ahead import hash_files
 from sweetspot.rigs import progress
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import seal
@@ -21,23 +21,23 @@ BROKEN = (
     "import sys; sys.argv = ['sweetspot', 'rig', 'check', 'desk', *sys.argv[1:]]\n"
     "import sweetspot.rigs.cli as cli\n"
     "def broken(*a, **k): raise ZeroDivisionError('a fault\\nof two lines')\n"
-    "import sweetspot.command_line as roof; roof.build = broken; roof.main()\n"
+    "import sweetspot.command_line as program, sweetspot.roof as roof; roof.build = broken; program.main()\n"
 )
 
 LOST = (
     "import sys, time; sys.argv = ['sweetspot', 'rig', 'check', 'desk']\n"
-    "import sweetspot.command_line as roof\n"
+    "import sweetspot.command_line as program, sweetspot.roof as roof\n"
     "class Held:\n"
     "    def __del__(self): raise KeyboardInterrupt\n"
     "def busy(*a, **k):\n"
     "    Held()\n"
     "    for _ in range(500): time.sleep(0.01)\n"
-    "roof.build = busy; roof.main()\n"
+    "roof.build = busy; program.main()\n"
 )
 
 LEAVING = (
     "import atexit, os, sys, threading; sys.argv = ['sweetspot', *sys.argv[1:]]\n"
-    "import sweetspot.command_line as roof\n"
+    "import sweetspot.command_line as program, sweetspot.roof as roof\n"
     "class Held:\n"
     "    def __del__(self, write=os.write): write(2, b'taken apart ')\n"
     "def late(): threading.main_thread().join(); sys.stderr.write('thread ')\n"
@@ -45,7 +45,7 @@ LEAVING = (
     "    atexit.register(sys.stderr.write, 'registered ')\n"
     "    threading.Thread(target=late).start()\n"
     "    return known(*rooms)\n"
-    "known, roof.build, sys.held = roof.build, build, Held(); roof.start()\n"
+    "known, roof.build, sys.held = roof.build, build, Held(); program.start()\n"
 )
 
 
@@ -163,7 +163,7 @@ def test_only_the_command_that_is_called_is_prepared() -> None:
     """Whole where help or a mistake needs all names; the program itself stays whole."""
     from typer.main import get_command
 
-    from sweetspot.command_line import build, narrowed
+    from sweetspot.roof import build, narrowed
 
     app = build("rigs", "measure")
 
@@ -190,11 +190,11 @@ def test_files_of_a_run_are_hashed_before_modules_load(command: str, session: se
     for name in ("session.h5", "filterset.h5"):
         (tmp_path / name).write_bytes(bytes(seal.LARGE))
     before = set(seal._underway)
-    command_line._hash_ahead([command, "show", str(tmp_path), "--json"])
+    hash_files([command, "show", str(tmp_path), "--json"])
     begun = {(Path(name).name, start): (name, start) for (name, *_), start in set(seal._underway) - before}
     wanted = {("session.h5", start) for start in session} | {("filterset.h5", seal.BLOCK)}
     assert set(begun) == wanted
     for name, start in begun.values():
         assert seal.file_sha256(Path(name), start) == hashlib.sha256(bytes(seal.LARGE - start)).hexdigest()
-    command_line._hash_ahead(["unknown", str(tmp_path)])
+    hash_files(["unknown", str(tmp_path)])
     assert set(seal._underway) == before

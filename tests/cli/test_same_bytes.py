@@ -13,9 +13,9 @@ import soundfile
 from sweetspot.calibrate.fleet import capability, page
 from sweetspot.calibrate.fleet.ledger import UnitSummary
 from sweetspot.calibrate.fleet.run import write_limits
-from sweetspot.command_line import roof
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.roof import roof
 
 
 def typed(*words: str | Path) -> None:

@@ -33,7 +33,7 @@ import numpy as np  # noqa: E402 (the fixtures beside are found first)
 import soundfile  # noqa: E402
 from server import lab, server  # noqa: E402
 
-from sweetspot.command_line import roof  # noqa: E402
+from sweetspot.roof import roof  # noqa: E402
 
 FS, PERIOD, LIMIT = 48000, 512, 1.05
 PRIORITY = -10

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweetspot import command_line
+from sweetspot import roof
 from sweetspot.measure import ear_matching, folder, plan
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
@@ -85,7 +85,7 @@ def test_matched_ears_hear_alike_when_measured_again(
     ears = {"ear_left": 14.0 * 10 ** (1 / 20), "ear_right": 11.0 * 10 ** (-0.5 / 20)}
     run = session(mirrored, tmp_path / "a", ears)
     rig = tmp_path / "a" / "rig.toml"
-    assert not command_line.build()(["rig", "match", str(run), "--write", str(rig)], standalone_mode=False)
+    assert not roof.build()(["rig", "match", str(run), "--write", str(rig)], standalone_mode=False)
     message = capsys.readouterr().out
     assert "+1.50" in message
     assert "3 pairs of mirrored paths" in message

@@ -40,7 +40,7 @@ def test_importing_as_the_readme_shows(data: Path, tmp_path: Path) -> None:
 def test_every_command_of_the_readme_exists() -> None:
     from typer.main import get_command
 
-    from sweetspot.command_line import build
+    from sweetspot.roof import build
 
     root = get_command(build()).commands  # type: ignore[attr-defined]
     text = (ROOT / "measure" / "README.md").read_text()

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from sweetspot.command_line import build
 from sweetspot.measure import folder
 from sweetspot.measure.session import Session, without_raw
 from sweetspot.rigs.errors import BadInput, SweetspotError
 from sweetspot.rigs.rig_file import parse
 from sweetspot.rigs.runs import begun, located
+from sweetspot.roof import build
 from tests.conftest import NOON
 
 

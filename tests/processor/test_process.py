@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from sweetspot import command_line as sweetspot_program
+from sweetspot import roof
 from sweetspot.commands import COMMANDS
 from sweetspot.processor import files, store
 from sweetspot.processor.filterset import FilterSet
@@ -290,7 +290,7 @@ def test_the_processors_own_transfer_functions(tmp_path: Path, run_folder: Path,
 
 def test_commands_that_start_without_the_other_rooms_are_those_of_this_one() -> None:
     def commands(*rooms: str) -> dict[str, Any]:
-        return {c.name or "": c.callback for c in sweetspot_program.build(*rooms).registered_commands}
+        return {c.name or "": c.callback for c in roof.build(*rooms).registered_commands}
 
     own, everything = commands("processor", "processor.export.command"), commands()
     alone = {

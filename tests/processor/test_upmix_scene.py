@@ -10,8 +10,9 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
+from sweetspot.processor.choices import METHODS
 from sweetspot.processor.filterset import UpmixSettings
-from sweetspot.processor.upmix import METHODS, chosen
+from sweetspot.processor.upmix import chosen
 
 Real = NDArray[Any]
 FS = 48000

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sweetspot import command_line
+from sweetspot import roof
 from sweetspot.measure.preflight import calibration, calibrator, files
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.lab.interface import LabInterface
@@ -255,7 +255,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     def run(*args: str | Path) -> tuple[int, str]:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("COLUMNS", "300")
-        code = command_line.build()([str(a) for a in args], standalone_mode=False) or 0
+        code = roof.build()([str(a) for a in args], standalone_mode=False) or 0
         return code, capsys.readouterr().out
 
     return run

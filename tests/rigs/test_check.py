@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sweetspot.command_line import build
 from sweetspot.measure.preflight import findings as found_in
 from sweetspot.measure.preflight import reference, run
 from sweetspot.measure.preflight.finding import Finding, table, verdict
@@ -44,6 +43,7 @@ from sweetspot.rigs.protocol import Recording, Rig
 from sweetspot.rigs.rig_file.added_faults import with_faults
 from sweetspot.rigs.rig_file.description import Description, parse
 from sweetspot.rigs.units import db, from_db
+from sweetspot.roof import build
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 

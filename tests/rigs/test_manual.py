@@ -137,7 +137,7 @@ def test_design_and_limits_that_the_page_shows_are_valid(tmp_path: Path) -> None
 def test_every_command_that_a_page_shows_exists() -> None:
     from typer.main import get_command
 
-    from sweetspot.command_line import build
+    from sweetspot.roof import build
 
     root = get_command(build()).commands  # type: ignore[attr-defined]
     for page in PAGES:

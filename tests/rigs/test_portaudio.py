@@ -86,10 +86,10 @@ def test_without_portaudio_everything_else_works(tmp_path: Path) -> None:
     (tmp_path / "sounddevice.py").write_text('raise OSError("PortAudio library not found")')
     program = f"""
         import sys; sys.path.insert(0, {str(tmp_path)!r})
-        from sweetspot import command_line
+        from sweetspot import command_line, roof
         from sweetspot.rigs import load, portaudio, rig_file
         from pathlib import Path
-        app = command_line.build()
+        app = roof.build()
         load.open_rig(rig_file.read(load.find("desk")), serial="A").close()
         sys.argv = ["sweetspot", "rig", "devices"]
         command_line.main()

@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from sweetspot.processor import files, store
-from sweetspot.processor.cli import FilterSetArg, JsonOpt, bank_within_rig, noted_within_rig
+from sweetspot.processor.cli import FilterSetArg, JsonOpt
 from sweetspot.processor.engine import matching
 from sweetspot.processor.export.banks import (
     HOLD_ALL,
@@ -28,7 +28,7 @@ from sweetspot.processor.export.options import FORMS, LINEAR_SHARE, FormRow, Opt
 from sweetspot.processor.export.running import LIMIT_DB, EngineComparison, check
 from sweetspot.processor.export.unguarded import without_guard
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.run_folder import driver_limits
+from sweetspot.processor.run_folder import bank_within_rig, driver_limits, noted_within_rig
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, tracked
 

@@ -1,0 +1,129 @@
+"""The command line as typer shows and reads it: mounts the rooms' commands."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Sequence
+from copy import copy
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from sweetspot.commands import COMMANDS, rooms_of
+from sweetspot.rigs.progress import failed
+
+WrongUse: type[Any] = typer.BadParameter.__mro__[1]
+"""The base of every complaint about arguments; typer exports only its children."""
+
+ROOMS = (
+    "rigs",
+    "measure",
+    "processor",
+    "processor.export.command",
+    "calibrate",
+    "calibrate.quick",
+    "calibrate.line",
+    "calibrate.fleet",
+)
+
+
+class Lazy(TyperGroup):
+    """The top level: shows help and completes from a table, and loads a command's rooms when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names, in the order of work."""
+        return list(self.commands)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command itself, and the words that are left for it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        rooms = rooms_of(args)
+        mounted: Any = get_command(narrowed(build(*rooms), args))
+        gc.freeze()  # what was loaded stays until the end: no collection need look at it
+        gc.enable()
+        return name, getattr(mounted, "commands", {name: mounted})[name], rest
+
+
+def build(*rooms: str) -> typer.Typer:
+    """The command line of some rooms, by default of all."""
+    app = typer.Typer(
+        name="sweetspot",
+        help="Measure and calibrate loudspeakers with several drivers, per unit.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for room in rooms or ROOMS:
+        import_module(f"sweetspot.{room}.cli").mount(app)
+    return app
+
+
+def narrowed(app: typer.Typer, words: Sequence[str]) -> typer.Typer:
+    """The same without the commands that other words would call: typer prepares all with their options, 14 ms of
+    ``measure show``. Where no command is named, as for help, all stay.
+    """
+    name, *rest = words or ("",)
+    commands = [copy(c) for c in app.registered_commands if c.name == name]
+    groups = [copy(g) for g in app.registered_groups if g.name == name]
+    if not (commands or groups):
+        return app
+    one = copy(app)
+    one.registered_commands, one.registered_groups = commands, groups
+    for group in groups:
+        if group.typer_instance is not None:
+            group.typer_instance = narrowed(group.typer_instance, rest)
+    return one
+
+
+def roof() -> typer.Typer:
+    """The command line without any room: help, version and completion; commands are loaded when they are called."""
+    app = typer.Typer(
+        cls=Lazy,
+        name="sweetspot",
+        help="Measure and calibrate loudspeakers with several drivers, per unit.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_whole)
+    for name, command in COMMANDS.items():
+        app.command(name, help=command.help, rich_help_panel=command.group)(lambda: None)
+    return app
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # slow to import
+
+        sys.stdout.write(f"sweetspot {version('sweetspot')}\n")
+        raise typer.Exit
+
+
+def _whole(
+    shown: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    del shown
+
+
+def typed(*, as_json: bool) -> int:
+    """Do what was typed; returns the exit code, after a message where words cannot be understood.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C, by a signal or at a question.
+    """
+    try:
+        return int(roof()(standalone_mode=False, prog_name="sweetspot") or 0)
+    except WrongUse as wrong:
+        wrong.message = str(wrong.message).removeprefix("Value error, ")  # words of the library that checks choices
+        wrong.show()
+        failed(wrong.format_message(), 2, as_json=as_json, quiet=True)
+        return 2
+    except typer.Abort as ended:
+        raise KeyboardInterrupt from ended

@@ -1,0 +1,118 @@
+"""A copy of the process reads the words of a command while its work loads: the same results and messages as without."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from sweetspot.processor import store
+from sweetspot.processor.filterset import FilterSet
+
+ASKED = """
+import json, os, sys
+from sweetspot import command_line, roof
+CHANGED
+try: command_line.main()
+except SystemExit as end: code = end.code
+try: left = os.waitpid(-1, os.WNOHANG)
+except ChildProcessError: left = None
+sys.stdout.write("\\n" + json.dumps([code, left, sorted({"pydantic", "rich"} & set(sys.modules))]))
+sys.stdout.flush()
+"""
+ALONE = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
+"""Nothing is read ahead on one core."""
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="a second core is needed"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("process")
+    h = np.random.default_rng(0).standard_normal((3, 2, 64)) * 0.01
+    channels, source = (1, 2), "0" * 64
+    filters = FilterSet(h, 48000, ("left one", "right"), 0.5, 0, 0.0, channels, source, "SN")  # type: ignore[arg-type]
+    store.write(made / "filterset.h5", filters)
+    sf.write(made / "in.wav", np.random.default_rng(1).uniform(-0.3, 0.3, (9000, 2)), 48000, subtype="FLOAT")
+    sf.write(made / "mono.wav", np.zeros(100), 48000)
+    return made
+
+
+def typed(folder: Path, *words: str, changed: str = "") -> tuple[str, str, int, list[str]]:
+    """Output, messages, exit code, and which slow libraries were loaded; no process is left behind."""
+    line = [sys.executable, "-c", ASKED.replace("CHANGED", changed), *words]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
+    out, _, ended = done.stdout.rpartition("\n")
+    code, left, loaded = json.loads(ended)
+    assert left is None
+    return out, done.stderr, code, loaded
+
+
+def test_words_are_understood_as_without_a_copy(folder: Path) -> None:
+    words = (
+        "process",
+        ".",
+        "in.wav",
+        "OUT",
+        "--gain",
+        "-3",
+        "--upmix",
+        "pca",
+        "--amount",
+        "0.5",
+        "--subtype",
+        "PCM_16",
+    )
+    for more in ((), ("--split",), ("--json",)):
+        found = []
+        for out, changed in (("a.wav", ""), ("b.wav", ALONE)):
+            line = [out if word == "OUT" else word for word in (*words, *more)]
+            output, messages, code, loaded = typed(folder, *line, changed=changed)
+            assert (code, loaded) == (0, [] if not changed else ["pydantic", *(loaded[1:])])
+            found.append((output.replace(out, "OUT"), re.sub(r"\d\d:\d\d", "", messages)))
+        assert found[0] == found[1]
+        for first in sorted(folder.glob("a*.wav")):
+            second = first.with_name(f"b{first.name[1:]}")
+            assert first.read_bytes() == second.read_bytes()
+            first.unlink(), second.unlink()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "process",
+        "process --help",
+        "process nowhere in.wav out.wav",
+        "process . in.wav out.wav --gain 99",
+        "process . in.wav out.wav --upmix loud",
+        "process . in.wav out.wav --unknown",
+        "process . in.wav",
+        "process . mono.wav out.wav",
+        "process . in.wav in.wav --json",
+    ],
+)
+def test_messages_are_those_without_a_copy(folder: Path, line: str) -> None:
+    ahead, alone = (typed(folder, *line.split(), changed=changed)[:3] for changed in ("", ALONE))
+    assert ahead == alone
+    assert ahead[2] == (2 if "--help" not in line else 0)
+    assert not (folder / "out.wav").exists()
+
+
+def test_a_copy_that_fails_costs_time_alone(folder: Path) -> None:
+    failing = (
+        "known, first = roof.typed, os.getpid()\n"
+        "roof.typed = lambda **given: known(**given) if os.getpid() == first else os._exit(3)"
+    )
+    output, messages, code, loaded = typed(folder, "process", ".", "in.wav", "out.wav", changed=failing)
+    assert (code, "pydantic" in loaded) == (0, True), messages
+    assert "2 drivers" in output
+    (folder / "out.wav").unlink()
