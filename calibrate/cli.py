@@ -298,6 +298,7 @@ def _verified(
         open_rig(description, serial=fitted.filters.unit_serial) as rig,
     ):
         hash_ahead(folder.session_file(here))  # for the note on changes, at the end
+        hash_ahead(here / run.VERIFIED, whole=False, content=True)  # read when its figures are kept aside
         for left in reversed(range(1 + int(limits.repeats))):
             try:
                 now, ask = datetime.now(UTC), operator(yes, delay)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from sweetspot.measure.session.layout import KINDS, PACKED, SCHEMA, VERIFICATION
-from sweetspot.rigs.storage import Data, File, Group, replacing
+from sweetspot.rigs.storage import Data, File, Group, built, replacing, write
 
 RawKept = Literal["all", "rejected", "none"]
 """Which raw captures stay when a set is whole: all, those that were rejected, or none."""
@@ -30,12 +30,16 @@ def without_raw(path: Path, kept: RawKept) -> None:
 def figures_alone(path: Path, to: Path) -> None:
     """Write a verification's figures, its verdict and how it was made, without captures and responses."""
     kind = KINDS[VERIFICATION]
-    with replacing(to) as part, File.read(path, kind) as old, File.create(part, kind) as new:
-        new.root.attrs.update(**old.root.attrs.items())
-        new.root.attrs["pruned"] = "captures and responses were dropped when a newer verification was made"
+
+    def build(new: Group) -> None:
+        new.attrs.update(**old.root.attrs.items())
+        new.attrs["pruned"] = "captures and responses were dropped when a newer verification was made"
         for name in old.root:
             if not old.root.is_group(name):
-                new.root.create_data(name, "".join(old.root.data(name).texts()))
+                new.create_data(name, "".join(old.root.data(name).texts()))
+
+    with File.read(path, kind) as old:
+        write(to, built(kind, build))  # as a file that is written step by step it waits for the disk eight times more
 
 
 def _goes(name: str, data: Data, kept: RawKept) -> bool:
@@ -57,5 +61,5 @@ def _copied(old: Group, new: Group, goes: Callable[[str, Data], bool]) -> None:
         else:
             x = data[:]
             x = x[..., :0] if goes(data.name, data) else x
-            made = new.create_data(name, x, chunks=data.chunks, **(PACKED if x.ndim > 1 else {}))
+            made = new.create_data(name, x, chunks=data.chunks, **(PACKED[SCHEMA] if x.ndim > 1 else {}))
         made.attrs.update(**data.attrs.items())

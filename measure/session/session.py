@@ -121,6 +121,11 @@ class Session:
         return check_serial(self._file.attrs.text("unit_serial"), f"{self.path}: unit_serial")
 
     @property
+    def _packed(self) -> dict[str, Any]:
+        """How data sets of this kind of file are compressed."""
+        return PACKED[self._open.kind.schema]
+
+    @property
     def state(self) -> object | None:
         """Identifies this version of a large sealed file, to keep what was made of it; ``None`` for others."""
         return self._open.state
@@ -183,7 +188,7 @@ class Session:
                 self._same_window(plan)
             return
         raw = self._file.create_group(f"raw/{plan.name}")
-        raw.create_data("played", plan.played, **PACKED)
+        raw.create_data("played", plan.played, **self._packed)
         raw.attrs.update(fs=plan.sweep.fs, band_hz=plan.sweep.band, swept_hz=plan.sweep.swept)
         raw.attrs.update(channels=[m.name for m in plan.mics] + ["loopback"])
         shape = (len(plan.positions), len(plan.mics), len(plan.sources.names), plan.before + plan.after)
@@ -219,13 +224,13 @@ class Session:
         """
         group = self._file.create_group(name)
         one = (1, shape[1], 1, shape[3])  # as it is written, so that nothing is compressed twice
-        ir = group.create_empty("ir", shape, "f4", np.nan, chunks=one, **PACKED)
+        ir = group.create_empty("ir", shape, "f4", np.nan, chunks=one, **self._packed)
         ir.attrs.update(fs=fs, unit=unit, axes=f"position mic {axis} tap")
         group.create_empty("snr_db", shape[:3], "f4", np.nan)
         bins = (*shape[:3], shape[3] // 2 + 1)
         of_capture = (1, shape[1], shape[2] if together else 1, bins[3])
         for of_bin in ("stderr", "coherence"):
-            data = group.create_empty(of_bin, bins, "f4", np.nan, chunks=of_capture, **PACKED)
+            data = group.create_empty(of_bin, bins, "f4", np.nan, chunks=of_capture, **self._packed)
             data.attrs.update(fs=fs, taps=shape[3], axes=f"position mic {axis} bin")
         group.data("stderr").attrs["unit"] = unit
         return group
@@ -273,7 +278,7 @@ class Session:
         if closure:
             group.attrs["closure"] = closure
         if relative is not None:
-            data = group.create_data(RELATIVE, relative.astype(np.float32), **PACKED)
+            data = group.create_data(RELATIVE, relative.astype(np.float32), **self._packed)
             data.attrs.update(fs=ir.fs, taps=ir.h.shape[-1], axes="position mic driver bin")
         self._file.flush()
 
@@ -354,7 +359,7 @@ class Session:
         there = (raw.data(k).attrs for k in raw if k.lstrip("x").startswith(capture.place) and k != name)
         made = sum(SPLICED not in attrs for attrs in there)
         x, attrs = samples.kept(shot.recording.x)
-        data = raw.create_data(None, x, chunks=capture_chunks(x.shape), **PACKED)
+        data = raw.create_data(None, x, chunks=capture_chunks(x.shape), **self._packed)
         data.attrs.update(**asdict(capture.pose), **attrs)
         data.attrs.update(started_utc=shot.recording.started, xruns=shot.recording.xruns, delay_s=shot.delay)
         data.attrs.update(reason=str(shot.reason or ""), run=made + 1, snr_db=shot.snr_db, clock_ppm=shot.clock_ppm)
@@ -381,7 +386,7 @@ class Session:
         group.create_data("f_hz", note.f)
         group.create_data("stderr", note.stderr.astype(np.float32))
         group.create_data("harmonics", note.harmonics.astype(np.float32))
-        data = group.create_data("weights", weights, **PACKED)
+        data = group.create_data("weights", weights, **self._packed)
         data.attrs.update(axes="capture mic column band", column_s=note.column_s)
 
     def splice(self, name: SetName, key: str) -> SpliceNote | None:
@@ -585,11 +590,13 @@ class Session:
         return ring_rows(positions) if name == "polar" else np.arange(len(positions))
 
     def annotate(self, name: str, text: str) -> None:
-        """Keep a text, such as a verdict as JSON, with the file; it replaces an earlier one of that name."""
+        """Keep a text, such as a verdict as JSON, with the file; it replaces an earlier one of that name.
+
+        It is flushed with the next capture, or when the session is closed: each flush waits for the disk twice.
+        """
         if name in self._file:
             del self._file[name]
         self._file.create_data(name, text)
-        self._file.flush()
 
     def annotation(self, name: str) -> str | None:
         """A text kept by :meth:`annotate`."""

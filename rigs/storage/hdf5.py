@@ -129,6 +129,8 @@ class File:
 
     Attributes
     ----------
+    kind
+        What it is.
     root
         Its root group.
     seal
@@ -150,7 +152,7 @@ class File:
         writes: JournaledFile | None = None,
         check: DataCheck | None = None,
     ) -> None:
-        self.path, self.seal, self._file, self._writes = path, found, file, writes
+        self.path, self.kind, self.seal, self._file, self._writes = path, kind, found, file, writes
         self.root = Group(file, path, trusted, kind.remedy, check=check)
         self.state: seal.Identity | None = None
         self.known = False

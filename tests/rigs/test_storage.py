@@ -315,6 +315,28 @@ def test_a_large_file_is_hashed_once_and_ahead_of_whoever_asks(tmp_path: Path, m
         seal.file_sha256(tmp_path / "missing")
 
 
+def test_a_file_that_was_closed_is_known_under_any_name_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seal, "LARGE", 1 << 10)
+    hashed: list[Path] = []
+    content_of = seal.content_sha256
+    monkeypatch.setattr(seal, "content_sha256", lambda path: hashed.append(path) or content_of(path))
+    path, other = tmp_path / "new", tmp_path / "old"
+    path.write_bytes(seal.block() + bytes(5000))
+    assert seal.compared(path).state == "open"
+    seal.close(path)
+    path.replace(other)
+    assert seal.compared(other) == seal.Seal("sealed", sha256(bytes(5000)).hexdigest())
+    assert hashed == [path]
+    with other.open("r+b") as file:
+        file.seek(700)
+        file.write(b"1")
+    os.utime(other, ns=(0, other.stat().st_mtime_ns + 1))
+    assert seal.compared(other).state == "changed"
+    assert hashed == [path, other]
+
+
 def test_an_array_is_kept_until_its_sources_or_the_wish_change(tmp_path: Path) -> None:
     """Made once; anew for another wish, another text, or a damaged file; only the newest of a name stays."""
     made: list[int] = []
