@@ -18,7 +18,7 @@ from sweetspot.processor.plain import bypass
 from sweetspot.processor.render import aligned
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import check_apart
+from sweetspot.rigs.storage import as_stored, check_apart
 from sweetspot.rigs.units import Float, Real, db, from_db
 
 PEAK_DBFS = -1.0
@@ -80,8 +80,9 @@ def dummy_head(path: Path) -> DummyHead:
     kept = store.read_prediction(path)
     if "at_ears" not in kept:
         raise BadInput(f"{path}: has no responses at the ears; fit it again: sweetspot calibrate RUN")
-    left, right = (int(i) for i in kept["reference"])
-    return DummyHead(np.asarray(kept["at_ears"], dtype=float), (left, right))
+    reference = store.reference_of(path, store.read(path))
+    with as_stored(f"{path}: /prediction", "Fit it again: sweetspot calibrate RUN"):
+        return DummyHead(np.asarray(kept["at_ears"], dtype=float), reference)
 
 
 def unprocessed(filters: FilterSet, head: DummyHead) -> FilterSet:

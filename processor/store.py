@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from sweetspot.processor.bank import StoredBank, read_group, write_group
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import check_name, check_serial
-from sweetspot.rigs.storage import Data, File, Group, Kind, built
+from sweetspot.rigs.storage import Data, File, Group, Kind, as_stored, built
 from sweetspot.rigs.storage import write as write_file
 
 SCHEMA = "sweetspot-filterset"
@@ -130,16 +130,38 @@ def _branches(tree: Tree) -> dict[str, Any]:
     return own
 
 
+def reference_of(path: Path, filters: FilterSet) -> tuple[int, int]:
+    """Drivers, counted from 0, that stand for the left and the right program without filters; by default the first two.
+
+    Raises
+    ------
+    BadInput
+        Those of the file are not two of its drivers.
+    """
+    kept = read_prediction(path).get("reference", (0, 1))
+    with _stored(path):
+        left, right = (int(i) for i in kept)
+        if not {left, right} <= set(range(len(filters.drivers))):
+            raise ValueError(f"reference drivers {left} and {right}, counted from 0, of {len(filters.drivers)}")
+    return left, right
+
+
 def loudness_re_plain(path: Path) -> dict[str, float]:
     """Predicted loudness re plain stereo of each programme, dB; empty if not predicted."""
     kept = predicted_text(path, "loudness")
-    return {str(name): float(value) for name, value in json.loads(kept).items()} if kept else {}
+    with _stored(path):
+        return {str(name): float(value) for name, value in json.loads(kept).items()} if kept else {}
 
 
 def predicted_forms(path: Path) -> list[dict[str, Any]]:
     """Predicted metrics of each form of engines without an upmix; empty if not predicted."""
     kept = predicted_text(path, "forms")
-    return list(json.loads(kept)) if kept else []
+    with _stored(path):
+        return list(json.loads(kept)) if kept else []
+
+
+def _stored(path: Path) -> AbstractContextManager[None]:
+    return as_stored(f"{located(path)}: /prediction", "Calibrate again")
 
 
 def predicted_text(path: Path, name: str) -> str:
@@ -241,7 +263,8 @@ def _number(path: Path, name: str, value: Any) -> int:
 
 def _settings(group: Group) -> UpmixSettings:
     kinds = {"method": str, "amount": float, "window": int, "hop": int, "tau_s": float}
-    return UpmixSettings(**{f.name: kinds[f.name](group.attrs[f.name]) for f in fields(UpmixSettings)})
+    with as_stored(f"{group.path}: {group.name}", "Calibrate again"):
+        return UpmixSettings(**{f.name: kinds[f.name](group.attrs[f.name]) for f in fields(UpmixSettings)})
 
 
 def _tree(group: Group, tree: Tree) -> None:

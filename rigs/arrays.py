@@ -12,7 +12,7 @@ from sweetspot.rigs.units import Float
 
 
 def frozen(
-    name: str, value: ArrayLike, *, ndim: int, dtype: DTypeLike = np.float64, finite: bool = True
+    name: str, value: ArrayLike, *, ndim: int, dtype: DTypeLike | None = np.float64, finite: bool = True
 ) -> NDArray[Any]:
     """Return a read-only copy of ``value`` after checking its rank and that it is finite.
 
@@ -27,7 +27,7 @@ def frozen(
     ndim
         The rank it must have.
     dtype
-        Type of the copy.
+        Type of the copy; ``None`` keeps that of the value.
     finite
         Whether NaN and infinity are refused.
 

@@ -17,7 +17,7 @@ from sweetspot.calibrate.fleet.ledger import Figure, Outcome
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import file_sha256
+from sweetspot.rigs.storage import as_stored, file_sha256
 
 DEPTH = ("", "*/", "*/*/")
 """Depths below a folder at which runs are searched: the run itself, a unit's runs, a folder of units."""
@@ -208,19 +208,20 @@ def verified(run: Path, session_sha256: str, filterset_sha256: str) -> tuple[tup
     for name, now in (("session", session_sha256), ("filterset", filterset_sha256)):
         if str(made_with.get(f"{name}_sha256", "")) != now:
             return (), OUTDATED.format("session" if name == "session" else "filter set", run)
-    verdict = json.loads(text) if text else {"metrics": []}
-    figures = tuple(
-        Figure(
-            "verify",
-            m["name"],
-            value=m["heard"],
-            predicted=m["predicted"],
-            limit=m["limit"],
-            sense=m["sense"],
-            passed=m["passed"],
-            measured_in=m.get("unit", "dB"),
-            uncertainty=m.get("uncertainty"),
+    with as_stored(f"{path}: /verdict", f"Verify again: sweetspot verify {run}"):
+        verdict = json.loads(text) if text else {"metrics": []}
+        figures = tuple(
+            Figure(
+                "verify",
+                m["name"],
+                value=m["heard"],
+                predicted=m["predicted"],
+                limit=m["limit"],
+                sense=m["sense"],
+                passed=m["passed"],
+                measured_in=m.get("unit", "dB"),
+                uncertainty=m.get("uncertainty"),
+            )
+            for m in verdict["metrics"]
         )
-        for m in verdict["metrics"]
-    )
     return figures, ""

@@ -11,6 +11,7 @@ import numpy as np
 from sweetspot.calibrate.plant import metrics
 from sweetspot.calibrate.plant.gate import Gate
 from sweetspot.calibrate.plant.metrics import CONTRAST_BAND, NULLS
+from sweetspot.calibrate.plant.prediction import check_shapes
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import Complex, Float
@@ -45,6 +46,9 @@ class BeamFit:
     azimuths: Float
     pair: tuple[int, int]
     gate: Gate
+
+    def __post_init__(self) -> None:
+        check_shapes(self, polar=(*self.azimuths.shape, *self.f.shape))
 
     @property
     def has_nulls(self) -> bool:
@@ -119,7 +123,6 @@ class BeamFit:
         }
 
     @classmethod
-    def of(cls, filters: FilterSet, kept: Mapping[str, Any]) -> BeamFit:
-        """From a file: the filters, and the data of :meth:`kept`."""
-        left, right = (int(i) for i in kept["reference"])
-        return cls(filters, kept["f"], kept["polar"], kept["azimuths"], (left, right), Gate.of(kept["gate"]))
+    def of(cls, filters: FilterSet, kept: Mapping[str, Any], pair: tuple[int, int]) -> BeamFit:
+        """From a file: the filters, the data of :meth:`kept`, and the pair among them."""
+        return cls(filters, kept["f"], kept["polar"], kept["azimuths"], pair, Gate.of(kept["gate"]))

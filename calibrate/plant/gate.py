@@ -83,6 +83,10 @@ class Gate:
     cycles: float
     reflection_s: float | None = None
 
+    def __post_init__(self) -> None:
+        if not 0.0 < self.seconds < np.inf:
+            raise ValueError(f"a gate of {self.seconds} s: more than 0 s are needed")
+
     @property
     def lowest(self) -> float:
         """Lowest frequency that the gate resolves, Hz: ``1 / seconds``."""

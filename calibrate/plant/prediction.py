@@ -18,6 +18,19 @@ from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Complex, Float
 
 
+def check_shapes(record: Any, **wanted: tuple[int, ...]) -> None:
+    """Refuse a record whose arrays do not have these shapes.
+
+    Raises
+    ------
+    ValueError
+        Names the first one that has not.
+    """
+    for name, shape in wanted.items():
+        if (found := np.shape(getattr(record, name))) != shape:
+            raise ValueError(f"{name} has shape {found}; {shape} is needed beside the others")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RoomPrediction:
     """The same programs with the room, from whole responses, and the gates that separated the direct sound.
@@ -56,6 +69,11 @@ class RoomPrediction:
     def __post_init__(self) -> None:
         for name, ndim in (("score", 4), ("polar", 2), ("early", 4), ("polar_early", 2)):
             object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=ndim, dtype=np.complex128))
+        for name, ndim in (("end", 1), ("polar_end", 1), ("polar_noise", 2), ("polar_power", 2), ("ear_gains", 1)):
+            object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=ndim, dtype=None))
+        ears, polar = self.score.shape, self.polar.shape
+        check_shapes(self, early=ears, end=ears[:1], ear_gains=(2,))
+        check_shapes(self, polar_early=polar, polar_end=polar[:1], polar_noise=polar, polar_power=polar)
 
     def to_dict(self) -> dict[str, Any]:
         """For a file, in single precision."""
@@ -104,6 +122,14 @@ class Prediction:
     def __post_init__(self) -> None:
         for name, ndim in (("score", 4), ("design", 4), ("polar", 2), ("far_ear", 1)):
             object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=ndim, dtype=np.complex128))
+        for name in ("f", "azimuths", "target_db"):
+            object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=1))
+        bins, ears = self.far_ear.shape, (2, self.score.shape[2])
+        check_shapes(self, f=bins, target_db=bins, azimuths=self.polar.shape[:1])
+        check_shapes(self, score=(len(self.score), *ears, *bins), design=(len(self.design), *ears, *bins))
+        check_shapes(self, polar=(len(self.polar), *bins))
+        if self.whole:
+            check_shapes(self.whole, score=self.score.shape, polar=self.polar.shape)
 
     def to_dict(self) -> dict[str, Any]:
         """For a file, in single precision."""

@@ -39,8 +39,10 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, smoothed
 from sweetspot.processor import store
+from sweetspot.rigs.errors import command
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.storage import as_stored
 from sweetspot.rigs.units import P_REF, Complex, Float, power_db
 
 FINE = np.geomspace(60.0, 20000.0, 280)
@@ -184,11 +186,12 @@ def _verified(
         attributes, rejected = session.attributes, _rejected(session, "verify ")
         if attributes["filterset_sha256"] != sha256(run / store.NAME):
             return fitted, None, "verify.h5 was measured through an earlier filter set than the deployed one.", {}, ()
-        limits = Limits.of_dict(json.loads(session.annotation("limits") or "{}"))
-        summary = json.loads(session.annotation("verdict") or "{}")
+        with as_stored(f"{path}: /limits and /verdict", f"Verify again: {command('verify', run)}"):
+            limits = Limits.of_dict(json.loads(session.annotation("limits") or "{}"))
+            summary = json.loads(session.annotation("verdict") or "{}")
+            causes = tuple(Cause(**c) for c in summary.get("causes", []))
     found, verdict, *_ = verdict_of(run, fitted, limits, kept=summary)
-    causes, ruled_out = summary.get("causes", []), summary.get("ruled_out", [])
-    verdict = replace(verdict, causes=tuple(Cause(**c) for c in causes), ruled_out=tuple(ruled_out))
+    verdict = replace(verdict, causes=causes, ruled_out=tuple(summary.get("ruled_out", [])))
     return replace(fitted, prediction=found.prediction, filters=found.filters), verdict, "", attributes, rejected
 
 

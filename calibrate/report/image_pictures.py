@@ -235,8 +235,10 @@ def header(e: Evidence) -> list[dict[str, str]]:
     if e.verdict and e.verdict.cancellation:
         wide, _ = e.verdict.cancellation
         for name, level in (("direct sound", wide.direct), ("in the room", wide.room)):
-            value = NONE if level is None else f"{level.mean:.1f}"
-            more = "" if level is None else f"{_band(level.band_hz)}, ± {level.spread:.1f} over {level.heads} heads"
+            value, more = NONE, ""
+            if level is not None:
+                value = f"{level.mean:.1f}"
+                more = f"{_band(wide.ends_of(level))}, ± {level.spread:.1f} over {level.heads} head positions"
             found.append(_tile(f"Cancellation, {name}", value, " dB", more))
     else:
         direct_db = evidence.cancellations(e)["predicted"].mean

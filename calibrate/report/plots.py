@@ -28,6 +28,9 @@ LABELS = {"heard": "measured"}
 DECIDED = {"shadow": (GRID, None), "target": (TARGET, None), "effort": (HEARD, "////"), "spread": (DRIVERS[3], "...")}
 """Colour and hatching of a band's active limit."""
 
+BEHIND_TEXT = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}
+"""What keeps lines away from a text among them."""
+
 OUTERMOST_DB = 6.5
 SPOKES_DEG = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0)
 """The outermost circle of a polar cut, dB re on-axis, and its rays."""
@@ -99,7 +102,7 @@ def polar_cut(ax: Axes, found: Mapping[str, tuple[Float, Float]]) -> None:
     ax.add_patch(PathPatch(grid, fill=False, edgecolor=GRID, linewidth=0.7, zorder=1))
     for text, ring in (("\N{MINUS SIGN}12", -12.0), ("0 dB", 0.0)):
         x, y = _seen(22.5, ring)
-        ax.text(float(x), float(y), text, color=SOFT, fontsize=8, ha="center", va="center")
+        ax.text(float(x), float(y), text, color=SOFT, fontsize=8, ha="center", va="center", zorder=5, bbox=BEHIND_TEXT)
     for azimuth, ha, va in ((0.0, "center", "bottom"), (90.0, "right", "center"), (180.0, "center", "top")):
         x, y = _seen(azimuth, OUTERMOST_DB + 2.5)
         ax.text(float(x), float(y), f"{azimuth:g}°", fontsize=8.5, ha=ha, va=va)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from sweetspot.processor import store
 from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.run_folder import changed_since
 from sweetspot.rigs.errors import BadInput, command
-from sweetspot.rigs.storage import file_sha256, root_text
+from sweetspot.rigs.storage import as_stored, file_sha256, root_text
 
 VERIFIED, MEASURED, MEASURING = "verify.h5", ".verify.h5.measured", ".verify.h5.measuring"
 """A verification in a run folder: with its verdict; measured to its end; while it is measured."""
@@ -58,20 +60,28 @@ def fitted_of(run: Path) -> Fitted:
         raise BadInput(_no_ears(run, filters.unit_serial))
     if "score" not in kept:
         raise BadInput(f"{run / store.NAME}: has no prediction; run: sweetspot calibrate {run}")
-    limits = np.array([side.split(",") for side in kept["limits"]])
-    reference = (int(kept["reference"][0]), int(kept["reference"][1]))
-    named = {"said": "text"}  # what earlier versions called it
-    ears = Matched(**{named.get(k, k): v for k, v in kept["ears"].items()}) if kept.get("ears") else None
-    loads = tuple(loading.ErrorBand(**b) for b in json.loads(kept.get("loading", "[]")))
-    return Fitted(
-        filters,
-        Prediction.of_dict(kept),
-        limits=limits,
-        reference=reference,
-        far_ear=FarEar(**kept["virtual"]),
-        ears=ears,
-        loading=loads,
-    )
+    reference = store.reference_of(run, filters)
+    with _stored(run):
+        return Fitted(
+            filters,
+            Prediction.of_dict(kept),
+            limits=np.array([side.split(",") for side in kept["limits"]]),
+            reference=reference,
+            far_ear=FarEar(**{name: float(value) for name, value in kept["virtual"].items()}),
+            ears=_matched(kept["ears"]) if kept.get("ears") else None,
+            loading=tuple(loading.ErrorBand(**b) for b in json.loads(kept.get("loading", "[]"))),
+        )
+
+
+def _matched(kept: Mapping[str, Any]) -> Matched:
+    """Matching of the ears; earlier versions called its text ``said``."""
+    text = kept.get("text", kept.get("said", ""))
+    return Matched(float(kept["left_db"]), float(kept["right_db"]), str(text) or "ears: no note")
+
+
+def _stored(run: Path) -> AbstractContextManager[None]:
+    """Around what makes records of a run's stored prediction."""
+    return as_stored(f"{run / store.NAME}: /prediction", f"Calibrate again: {command('calibrate', run)}")
 
 
 def _no_ears(run: Path, serial: str) -> str:
@@ -105,7 +115,9 @@ def beam_of(run: Path) -> BeamFit | None:
         raise BadInput(
             f"{run / store.NAME}: was made by an earlier version; calibrate again: {command('calibrate', run)}"
         )
-    return BeamFit.of(filters, kept)
+    reference = store.reference_of(run, filters)
+    with _stored(run):
+        return BeamFit.of(filters, kept, reference)
 
 
 def kept_bank(run: Path) -> tuple[BankDesign, str] | None:
@@ -124,25 +136,29 @@ def bank_figures(run: Path) -> tuple[FilterBank, banks.BankFigures] | None:
     if not store.has_bank(run):
         return None
     kept = store.read_bank(run)
-    return kept.bank, banks.BankFigures.of(kept.prediction)
+    with _stored(run):
+        return kept.bank, banks.BankFigures.of(kept.prediction)
 
 
 def zone(run: Path) -> ZoneMap | None:
     """The listening zone that was mapped when a run was calibrated; ``None`` where it was not."""
     kept = store.predicted_text(run, "zone")
-    return ZoneMap.of_dict(json.loads(kept)) if kept else None
+    with _stored(run):
+        return ZoneMap.of_dict(json.loads(kept)) if kept else None
 
 
 def kept_image(run: Path) -> Assessment | None:
     """The listener's metrics that were predicted when a run was calibrated; ``None`` where they were not."""
     kept = store.predicted_text(run, "image")
-    return Assessment.of(kept) if kept else None
+    with _stored(run):
+        return Assessment.of(kept) if kept else None
 
 
 def kept_front(run: Path) -> list[study.FrontPoint]:
     """The front that was computed with a run's calibration; else empty."""
     kept = store.predicted_text(run, "pareto")
-    return [study.FrontPoint(**row) for row in json.loads(kept)] if kept else []
+    with _stored(run):
+        return [study.FrontPoint(**row) for row in json.loads(kept)] if kept else []
 
 
 def changes(run: Path) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.session import Session
+from sweetspot.rigs.storage import as_stored
+from sweetspot.rigs.units import Float
 
 KEPT_SETS = 2
 """Ears and polar set of one session."""
@@ -47,12 +49,14 @@ def measured_set(session: Session, name: SetName) -> MeasuredSet:
 
 def _read(session: Session, name: SetName) -> MeasuredSet:
     ir, stderr, closed = session.responses(name), session.per_bin(name, "stderr"), session.closure(name)
-    if (missed := session.estimate_error(name)) is not None:
-        return MeasuredSet(ir, MeasurementError(stderr, loading.on_grid(missed, ir.fs, ir.h.shape[-1])))
-    if closed is None:
-        return MeasuredSet(ir, MeasurementError(stderr, 0.0))
-    snr_db = float(ir.snr_db[0, ir.mics.index(closed.mic), 0])
-    return MeasuredSet(ir, MeasurementError(stderr, loading.drift_of(closed.error_db, snr_db)))
+    missed = session.estimate_error(name)
+    with as_stored(f"{session.path}: /{name}", "Restore it from a copy, or measure again"):
+        drift: float | Float = 0.0
+        if missed is not None:
+            drift = loading.on_grid(missed, ir.fs, ir.h.shape[-1])
+        elif closed is not None:
+            drift = loading.drift_of(closed.error_db, float(ir.snr_db[0, ir.mics.index(closed.mic), 0]))
+        return MeasuredSet(ir, MeasurementError(stderr, drift))
 
 
 def scoring(ears: MeasuredSet) -> MeasuredSet:

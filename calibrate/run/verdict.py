@@ -41,9 +41,9 @@ from sweetspot.measure.share import forked
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput, command
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.storage import alone, keep_aside, move
+from sweetspot.rigs.storage import alone, as_stored, keep_aside, move
 from sweetspot.rigs.units import Complex, Float, db, from_db
 
 OTHERS = 40
@@ -123,7 +123,8 @@ def verdict_of(
     with Session.read(path, VERIFICATION) as captured:
         sets = measured_sets(captured)
         of_filters = str(captured.attributes["filterset_sha256"])
-        used = json.loads(captured.annotation("through") or "{}")
+        with as_stored(f"{path}: /through", f"Verify again: {command('verify', run)}"):
+            used = dict(json.loads(captured.annotation("through") or "{}"))
         known = captured.annotation("image") if kept else None
     if of_filters != sha256(run / store.NAME):
         raise BadInput(f"{path}: was measured through another filter set than {run / store.NAME}; verify again")

@@ -77,12 +77,16 @@ class CancellationFigures:
     direct: OverHeads | None
     room: OverHeads
 
+    def ends_of(self, level: OverHeads) -> tuple[float, float]:
+        """The nominal ends; where the gate does not resolve the lower one, those of the third octaves that it does."""
+        return self.band_hz if level.band_hz[0] <= 1.1 * self.band_hz[0] else level.band_hz
+
     @property
     def text(self) -> str:
         """One line for people."""
         low, high = (_hertz(f) for f in self.band_hz)
         direct = self.direct.text if self.direct else "not resolved by the gate"
-        if self.direct and self.direct.band_hz[0] > 1.1 * self.band_hz[0]:
+        if self.direct and self.ends_of(self.direct) != self.band_hz:
             direct = f"(gated, from {_hertz(self.direct.band_hz[0])}) {direct}"
         return f"{low} to {high}: direct sound {direct}; whole response in the room {self.room.text}"
 

@@ -20,10 +20,10 @@ from sweetspot.measure.session import schema as schema_
 from sweetspot.measure.session.layout import KINDS, PACKED, SCHEMA, capture_chunks
 from sweetspot.measure.shot import ALL, Capture, CaptureKey, Shot
 from sweetspot.measure.splice import SpliceNote
-from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput, again
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.rig_file import Description, parse
-from sweetspot.rigs.storage import Data, File, Group
+from sweetspot.rigs.storage import Data, File, Group, as_stored
 from sweetspot.rigs.units import Float
 
 RELATIVE = "relative_error"
@@ -412,7 +412,8 @@ class Session:
         """Clock offset of the inputs re the outputs in each accepted capture of a set, ppm."""
         if name not in self._clocks:
             kept = (d.attrs for _, d in self._captures(name))
-            self._clocks[name] = [float(a.get("clock_ppm", 0.0)) for a in kept if a.get("accepted", False)]
+            with as_stored(f"{self.path}: attributes of /raw/{name}", schema_.REMEDY.capitalize()):
+                self._clocks[name] = [float(a.get("clock_ppm", 0.0)) for a in kept if a.get("accepted", False)]
         return list(self._clocks[name])
 
     def tries(self, name: SetName) -> list[Attempt]:
@@ -495,9 +496,12 @@ class Session:
         h = self._finished(group.data("ir"))[:]
         if not np.isfinite(h).all():
             gone = int(np.count_nonzero(~np.isfinite(h[:, 0, :, 0])))
+            if not gone:
+                at = tuple(int(i) for i in np.argwhere(~np.isfinite(h))[0])
+                raise BadInput(f"{self.path}: /{name}/ir holds {h[at]} at {at}, counted from 0; {schema_.REMEDY}")
             raise BadInput(
                 f"{self.path}: {gone} of {h.shape[0] * h.shape[2]} responses of the {name} set are missing; "
-                f"finish it with: sweetspot measure resume {self.path.parent}"
+                f"finish it with: {again(self.path)}"
             )
         schema_.check_loudness(self.path, name, h)
         found = ImpulseResponse(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.storage.objects import Attributes as Attributes
     from sweetspot.rigs.storage.objects import Data as Data
     from sweetspot.rigs.storage.objects import Group as Group
+    from sweetspot.rigs.storage.parsing import as_stored as as_stored
     from sweetspot.rigs.storage.parsing import json_value as json_value
     from sweetspot.rigs.storage.parsing import toml_table as toml_table
     from sweetspot.rigs.storage.seal import file_sha256 as file_sha256

@@ -339,7 +339,7 @@ def _check_free(path: Path) -> None:
 
 def _check_schema(root: Group, path: Path, kind: Kind) -> None:
     schema, version = root.attrs.get("schema"), root.attrs.get("schema_version")
-    if schema != kind.schema or version != kind.version:
+    if (str(schema), str(version)) != (kind.schema, str(kind.version)):
         raise BadInput(
             f"{path}: schema is {schema!r:.80} version {version!r:.20}; {kind.schema!r} version {kind.version} is "
             f"needed. {kind.remedy[0].upper()}{kind.remedy[1:]}"

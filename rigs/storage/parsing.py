@@ -1,15 +1,43 @@
-"""TOML and JSON of unknown origin: read, or refused with one kind of error, at any depth or length."""
+"""TOML, JSON and records of unknown origin: read, or refused with one kind of error, at any depth or length."""
 
 from __future__ import annotations
 
 import json
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sweetspot.rigs.errors import BadInput
 
 DEEP = "nested too deeply"
+
+NOT_OURS = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
+"""Errors of code that makes a record of data that lack a member, or have one of another type or shape."""
+
+
+@contextmanager
+def as_stored(where: str, remedy: str) -> Iterator[None]:
+    """Around code that makes records of what a file holds, and does nothing else.
+
+    Parameters
+    ----------
+    where, remedy
+        What the message begins and ends with: the file and its part, and what to do.
+
+    Raises
+    ------
+    BadInput
+        The data are not of our form: edited, or written by another version.
+    """
+    try:
+        yield
+    except NOT_OURS as fault:
+        missing = f"{fault} is missing" if isinstance(fault, KeyError) else str(fault)
+        raise BadInput(
+            f"{where}: cannot be understood ({missing}); it was edited or written by another version. {remedy}"
+        ) from fault
 
 
 def toml_table(text: str, where: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
+import h5py
 import jinja2
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import Description, parse
+from sweetspot.rigs.storage import seal
 from sweetspot.rigs.units import db
 
 NOW = datetime(2026, 3, 4, 12, 30, 0, tzinfo=UTC)
@@ -123,6 +125,46 @@ def unheard(verified: Path, tmp_path: Path) -> Path:
     for name in ("rig.toml", "session.h5", "filterset.h5"):
         shutil.copy(verified / name, here / name)
     return here
+
+
+def edited(path: Path, member: str, value: Any) -> None:
+    """Replace a member of a file, or with ``None`` remove it, and give the file the checksum of its new content."""
+    with h5py.File(path, "r+") as file:
+        parent, _, name = member.rpartition("/")
+        group = file[parent or "/"]
+        place = group.attrs if name.startswith("@") else group
+        del place[name.removeprefix("@")]
+        if value is not None:
+            place[name.removeprefix("@")] = value
+    seal.close(path)
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "message"),
+    [
+        ("filterset.h5:prediction/virtual", None, r"/prediction: cannot be understood \('virtual' is missing\)"),
+        ("filterset.h5:prediction/virtual/@shelf", "much", "/prediction: cannot be understood .*'much'"),
+        ("filterset.h5:prediction/polar", np.zeros((2, 7)), "/prediction: cannot be understood .*has shape"),
+        ("filterset.h5:prediction/azimuths", np.zeros(3), r"azimuths has shape \(3,\); .* is needed"),
+        ("filterset.h5:prediction/whole/polar_gate/@seconds", 0.0, "a gate of 0.0 s"),
+        ("filterset.h5:prediction/reference", [0, 9], "reference drivers 0 and 9, counted from 0, of 3"),
+        ("verify.h5:limits", "much", "/limits and /verdict: cannot be understood .* Verify again: sweetspot verify"),
+        ("verify.h5:verdict", "[]", "/limits and /verdict: cannot be understood"),
+        ("verify.h5:through", "[1]", "/through: cannot be understood .* Verify again: sweetspot verify"),
+        ("verify.h5:@schema_version", [1, 1], "schema is 'sweetspot-verification' version array"),
+    ],
+)
+def test_a_file_of_another_form_is_refused_with_its_part(
+    verified: Path, tmp_path: Path, member: str, value: Any, message: str
+) -> None:
+    here = shutil.copytree(verified, tmp_path / "edited")
+    (here / "report.html").unlink(missing_ok=True)
+    file, _, name = member.partition(":")
+    edited(here / file, name, value)
+    if file == "filterset.h5":
+        (here / "verify.h5").unlink()
+    with pytest.raises(BadInput, match=message):
+        report.write(here)
 
 
 def test_page_is_whole_by_itself(verified: Path, page: Page) -> None:

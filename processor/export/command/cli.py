@@ -75,8 +75,7 @@ def export(
 ) -> None:
     """Write the filters as files that another engine can load."""
     filters, changes = noted_within_rig(filterset)
-    kept = store.read_prediction(filterset).get("reference", (0, 1))
-    plain = (int(kept[0]), int(kept[1]))
+    plain = store.reference_of(filterset, filters)
     options = Options(
         form.value,
         share,
