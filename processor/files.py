@@ -35,6 +35,9 @@ PIECE = 1 << 16
 """Samples read at a time."""
 LARGEST_WAV = (1 << 32) - 4096
 """Bytes that a plain WAV can hold; larger ones are written as RF64."""
+LARGEST_SAMPLE = 100.0
+"""Largest magnitude of a sample that is taken for sound, full scale = 1: 40 dB above it. Counts of a converter, written
+as floating point, reach 32768 and more."""
 TOGETHER = 16
 """Samples of all channels that are looked at at once."""
 
@@ -97,7 +100,7 @@ class SoundSource:
         Raises
         ------
         BadInput
-            A sample is not finite, or the file breaks off.
+            A sample is not finite or larger than :data:`LARGEST_SAMPLE`, or the file breaks off.
         """
         done = 0
         while True:
@@ -112,13 +115,19 @@ class SoundSource:
             yield np.repeat(x, 2, axis=1) if self.channels == 1 else x
 
     def _check(self, x: Real, done: int) -> None:
-        bad = np.argwhere(~np.isfinite(x)) if not np.isfinite(np.sum(x)) else np.zeros((0, 2))
+        top, bottom = float(x.max()), float(x.min())  # both are NaN where a sample is
+        if top <= LARGEST_SAMPLE and bottom >= -LARGEST_SAMPLE:
+            return
+        bad = np.argwhere(~np.isfinite(x))
+        sample, channel = (int(i) for i in (bad if bad.size else np.argwhere(np.abs(x) > LARGEST_SAMPLE))[0])
+        where = f"{self.path}: channel {channel + 1} holds {x[sample, channel]:g} at sample {done + sample}"
+        where = f"{where} ({(done + sample) / self.fs:.3f} s)"
         if bad.size:
-            sample, channel = int(bad[0][0]), int(bad[0][1])
-            raise BadInput(
-                f"{self.path}: channel {channel + 1} holds {x[sample, channel]} at sample {done + sample} "
-                f"({(done + sample) / self.fs:.3f} s); every sample must be finite. Repair or re-export the file"
-            )
+            raise BadInput(f"{where}; every sample must be finite. Repair or re-export the file")
+        raise BadInput(
+            f"{where}; full scale is 1, and at most {LARGEST_SAMPLE:g} (40 dB above it) is taken for sound. If these "
+            f"are counts of a converter, divide them by its full scale, such as 32768"
+        )
 
 
 def to_counts(y: Any, counts: Any) -> None:
@@ -320,7 +329,9 @@ def _format(path: Path, subtype: str, channels: int, size: int) -> str:
     if form == "WAV" and size > LARGEST_WAV:
         form = "RF64"
     if not sf.check_format(form, subtype):
-        held = ", ".join(s for s in SUBTYPES if sf.check_format(form, s)) or "none of ours"
+        held = ", ".join(s for s in SUBTYPES if sf.check_format(form, s))
+        if not held:
+            raise BadInput(f"{path}: {form} holds none of {', '.join(SUBTYPES)}; name the file OUT.wav or OUT.flac")
         raise BadInput(f"{path}: {form} does not support {subtype}; it supports {held}. Name the file OUT.wav for any")
     if form == "FLAC" and channels > 8:
         raise BadInput(f"{path}: FLAC holds 8 channels, {channels} are needed; name the file OUT.wav")

@@ -48,6 +48,10 @@ def process(
     """
     if path and (ears or measure):
         raise BadInput("--path cannot be combined with --at-ears or --measure, which are for one place")
+    if split and (ears or measure):
+        raise BadInput("--split cannot be combined with --at-ears or --measure: it makes one file per driver")
+    if ears and measure:
+        raise BadInput("--at-ears cannot be combined with --measure, which takes no file: give one of them")
     filters, changes = noted_within_rig(filterset)
     filters = louder(filters, gain)
     settings = with_method(filters.upmix, upmix, amount)

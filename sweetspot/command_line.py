@@ -13,12 +13,13 @@ import os
 import platform
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from sweetspot.ahead import hash_files, reading_ahead
-from sweetspot.rigs.errors import OutputTrouble, SweetspotError
+from sweetspot.rigs.errors import BadInput, OutputTrouble, SweetspotError
 from sweetspot.rigs.progress import failed, say, speakable
 from sweetspot.streams import guard
 from sweetspot.trace import UNEXPECTED, kept, refused_by_system
@@ -121,8 +122,25 @@ def _left_with(as_json: bool) -> int:
     return code
 
 
+def check_encoding(words: Sequence[str]) -> None:
+    """Refuse names whose bytes are no text here: they stand in files, pages and JSON, which are UTF-8.
+
+    Raises
+    ------
+    BadInput
+        Shows the first one.
+    """
+    for word in words:
+        shown = word.encode("utf-8", "backslashreplace").decode()
+        if shown != word:
+            raise BadInput(f"{shown}: is not in UTF-8; rename it, or set a locale with UTF-8, such as LC_ALL=C.UTF-8")
+
+
 def _done(words: list[str], *, as_json: bool) -> int:
     """Do what was typed; returns the exit code."""
+    with suppress(FileNotFoundError):  # the folder may be gone
+        check_encoding([os.getcwd()])
+    check_encoding(words)
     reading = reading_ahead(words)
     hash_files(words)
     if reading and (call := reading.call_when_loaded()):

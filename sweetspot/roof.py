@@ -45,7 +45,27 @@ class Lazy(TyperGroup):
         mounted: Any = get_command(narrowed(build(*rooms), args))
         gc.freeze()  # what was loaded stays until the end: no collection need look at it
         gc.enable()
-        return name, getattr(mounted, "commands", {name: mounted})[name], rest
+        return name, bare_flags(getattr(mounted, "commands", {name: mounted})[name], ctx), rest
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Options of the top level: see :func:`bare_flags`."""
+        return [without_type(option) for option in super().get_params(ctx)]
+
+
+def bare_flags(command: Any, ctx: Any) -> Any:
+    """The command, whose help shows no type beside a flag: after ``--json <bool>`` one would type a value."""
+    for option in (*command.params, command.get_help_option(ctx)):
+        without_type(option)
+    for inner in getattr(command, "commands", {}).values():
+        bare_flags(inner, ctx)
+    return command
+
+
+def without_type(option: Any) -> Any:
+    """The option, without a type in the help if it is a flag."""
+    if getattr(option, "is_flag", False):
+        option.metavar = ""
+    return option
 
 
 def build(*rooms: str) -> typer.Typer:
@@ -110,6 +130,19 @@ def _whole(
     del shown
 
 
+LONGEST_SHOWN = 60
+"""Characters of a wrong argument that are shown."""
+
+
+def explained(wrong: Any) -> str:
+    """Message of a complaint about arguments, with the value, without words of the library that checks them."""
+    message = str(wrong.message).removeprefix("Value error, ")
+    checked: Any = getattr(wrong.__cause__, "errors", None)
+    if not (checked and message.startswith("Input")):
+        return message
+    return f"{str(checked()[0]['input'])[:LONGEST_SHOWN]!r}: {message[0].lower()}{message[1:]}"
+
+
 def typed(*, as_json: bool) -> int:
     """Do what was typed; returns the exit code, after a message where words cannot be understood.
 
@@ -121,7 +154,7 @@ def typed(*, as_json: bool) -> int:
     try:
         return int(roof()(standalone_mode=False, prog_name="sweetspot") or 0)
     except WrongUse as wrong:
-        wrong.message = str(wrong.message).removeprefix("Value error, ")  # words of the library that checks choices
+        wrong.message = explained(wrong)
         wrong.show()
         failed(wrong.format_message(), 2, as_json=as_json, quiet=True)
         return 2

@@ -52,7 +52,7 @@ def kept(fault: BaseException, now: datetime) -> str:
     for folder in _folders():
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write(folder / name, text)
+            write(folder / name, text.encode("utf-8", "backslashreplace"))  # names of files need not be UTF-8
         except (OSError, SweetspotError):
             continue
         return f"unexpected error: {short}. This is a bug in sweetspot; its trace is in {folder / name}"

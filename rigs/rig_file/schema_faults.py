@@ -88,6 +88,8 @@ def _line(error: ErrorDetails, root: type[BaseModel]) -> str:
     if len(shown) >= LONGEST_SHOWN:
         shown = type(value).__name__ if isinstance(value, dict | list) else f"{shown[:LONGEST_SHOWN]}..."
     wrong = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch":  # of names, see the tables
+        wrong = "letters, digits, '_', '-' and '.' are needed, the first a letter or digit"
     return f"{key}: {shown}{_ASKED}{wrong[0].lower()}{wrong[1:]}"
 
 

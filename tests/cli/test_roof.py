@@ -79,6 +79,26 @@ def test_a_trace_that_no_folder_takes_costs_only_the_trace(tmp_path: Path) -> No
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_trace_holds_names_that_are_not_in_utf_8(tmp_path: Path) -> None:
+    done = typed("-c", BROKEN.replace("of two lines", r"in lat\udcfc.wav"), XDG_STATE_HOME=str(tmp_path))
+    assert (done.returncode, len(done.stderr.splitlines())) == (70, 1), done.stderr
+    assert r"in lat\udcfc.wav" in next(tmp_path.glob("sweetspot/*.log")).read_text()
+
+
+@pytest.mark.parametrize("words", [("measure", "show"), ("process", "--json")])
+def test_a_name_that_is_not_in_utf_8_is_refused(words: tuple[str, ...], tmp_path: Path) -> None:
+    name = os.fsdecode(bytes(tmp_path) + b"/lat\xfcrun")
+    Path(name).mkdir()
+    done = typed("-m", "sweetspot", *words, name)
+    assert done.returncode == 2, done.stderr
+    assert r"lat\udcfcrun: is not in UTF-8; rename it" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    inside = f"import os; os.chdir({name!r}); from sweetspot.command_line import main; main()"
+    done = typed("-c", inside, *words)
+    assert done.returncode == 2, done.stderr
+    assert r"lat\udcfcrun: is not in UTF-8; rename it" in done.stderr
+
+
 def test_an_interrupt_that_a_finalizer_swallows_is_raised_again() -> None:
     done = typed("-c", LOST)
     assert done.returncode == 130, done.stderr
@@ -124,6 +144,21 @@ def test_a_wrong_choice_is_named_without_words_of_the_parser(words: tuple[str, .
     assert done.returncode == 2
     assert f"'{words[-1]}' is not one of '" in done.stderr
     assert "Value error" not in done.stderr
+
+
+def test_a_number_out_of_its_range_is_named_with_its_value() -> None:
+    done = typed("-c", "from sweetspot.command_line import main; main()", "process", ".", "--gain", "30.5")
+    assert done.returncode == 2
+    assert "Invalid value for '--gain': '30.5': input should be less than or equal to 24" in done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("process",), ("measure",), ("measure", "show")])
+def test_help_shows_a_type_beside_what_takes_a_value_and_none_beside_a_flag(words: tuple[str, ...]) -> None:
+    done = typed("-c", "from sweetspot.command_line import main; main()", *words, "--help")
+    assert done.returncode == 0
+    assert "--help" in done.stdout
+    assert "bool" not in done.stdout
+    assert ("<path>" in done.stdout) == (words in {("process",), ("measure", "show")})
 
 
 def test_a_log_has_one_line_of_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:

@@ -137,6 +137,10 @@ def bad_file(path: Path, what: str) -> None:
             wav(path, np.zeros((2, 0)))
         case "empty":
             path.touch()
+        case "counts":
+            wav(path, np.round(32767 * stereo(30000) / 0.3))
+        case "huge":
+            wav(path, np.full((2, 30000), 3e38))
         case "text":
             path.write_text("no sound")
         case "folder":
@@ -154,6 +158,8 @@ def bad_file(path: Path, what: str) -> None:
         ("folder", "is a folder"),
         ("missing", "no such file"),
         ("infinite", "channel 1 holds -inf at sample 70000"),
+        ("counts", r"channel 1 holds -?\d{3,5} at sample 0 .*full scale is 1, .*divide them .*32768"),
+        ("huge", r"channel 1 holds 3e\+38 at sample 0"),
     ],
 )
 def test_a_bad_input_gets_one_message_and_leaves_the_output_alone(
@@ -183,6 +189,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path: Path, filters: FilterSe
     [
         ("out.xyz", "PCM_24", "no format"),
         ("out.flac", "FLOAT", "does not support FLOAT"),
+        ("out.mp3", "PCM_24", "MP3 holds none of PCM_16, .*OUT.wav or OUT.flac"),
         ("gone/out.wav", "PCM_24", "does not exist"),
     ],
 )
@@ -191,6 +198,18 @@ def test_an_output_that_cannot_be_written_is_refused(
 ) -> None:
     with files.SoundSource(wav(tmp_path / "in.wav", stereo())) as source, pytest.raises(BadInput, match=message):
         render_file(filters, source, tmp_path / name, subtype=subtype)
+
+
+@pytest.mark.parametrize(
+    "options", [("--split", "--at-ears"), ("--split", "--measure", "m.h5"), ("--at-ears", "--measure", "m.h5")]
+)
+def test_options_that_would_have_no_effect_are_refused(
+    tmp_path: Path, run_folder: Path, options: tuple[str, ...]
+) -> None:
+    outcome = sweetspot("process", run_folder, wav(tmp_path / "in.wav", stereo()), tmp_path / "out.wav", *options)
+    assert outcome.returncode == 2
+    assert f"{options[0]} cannot be combined with" in outcome.stderr
+    assert not (tmp_path / "out.wav").exists()
 
 
 def test_a_disk_without_room_is_reported_before_anything_is_written(

@@ -82,6 +82,7 @@ def test_tables_are_prepared_when_a_file_is_read() -> None:
         ("out = 6", "out = 5", "interface.loopback.out: output channel 5 is already used by driver[1].channel"),
         ("in = 2", "in = 4", "interface.loopback.in: input channel 4 is already used by mic[3].channel"),
         ('name = "left"', 'name = "right"', "driver[3].name: name 'right' is already used by driver[2].name"),
+        ('name = "crooked"', 'name = "my rig"', "name: 'my rig' is not valid: letters, digits, '_', '-' and '.' are"),
         ("at = [0.01, 0.08, 0.0]\n", "", "driver[2].at: missing; the driver's position"),
         ("ceiling_dbfs = -5.0", "ceiling_dbfs = 0.5", "limits.ceiling_dbfs: 0.5 is not valid"),
         ("level_dbfs = -6.0", "level_dbfs = -4.0", "sweep.level_dbfs: -4.0 is above limits.ceiling_dbfs = -5.0"),
