@@ -144,7 +144,10 @@ class Data:
         if not self._trusted and not whole and DIGEST in self.attrs:
             return np.asarray(self[:][index])
         with guarded(self.path, self.name):
-            found = None if self._trusted else packing.read(self._data, () if whole else index)
+            if self._trusted:
+                found = packing.read_sealed(self._data) if whole else None
+            else:
+                found = packing.read(self._data, () if whole else index)
             if found is None:
                 found = np.asarray(self._data[...] if whole else self._data[index])
         if whole and not self._trusted and not self.is_intact(found):

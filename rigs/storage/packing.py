@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
+import sys
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -28,6 +30,9 @@ SAMPLE, SHRUNK = 2048, 0.98
 
 BLOCK = 65535
 """Bytes of a block of a deflate stream that is kept as it is, at the most."""
+
+LEAST = 1 << 16
+"""Stored bytes from which :func:`read_sealed` pays."""
 
 SPARE = 64
 """Bytes that a chunk may take beyond an eighth more than its values, stored."""
@@ -164,6 +169,51 @@ def read(data: h5py.Dataset, index: Any) -> NDArray[Any] | None:
         part = _chunk_at(data, corner, chunk, filters)
         found[tuple(to)] = data.fillvalue if part is None else part[tuple(from_)]
     return found[tuple(0 if _is_number(part) else slice(None) for part in _parts(index))]
+
+
+def read_sealed(data: h5py.Dataset) -> NDArray[Any] | None:
+    """Read all of a data set that is stored with :data:`FILTERS`, in a file whose checksum vouches for its chunks.
+
+    In half of the time of HDF5, which inflates more slowly and compares a checksum of each chunk.
+
+    Returns
+    -------
+    The values. ``None`` leaves it to HDF5: a small one, other filters or types, chunks that were left out, are not
+    deflated or reach beyond the edge, a file that is not only read, or a system that cannot read at a place.
+
+    Raises
+    ------
+    ValueError
+        A chunk has another size.
+    """
+    made, kind, shape = data.id.get_create_plist(), data.dtype, data.id.shape
+    chunk = made.get_chunk() if made.get_layout() == h5py.h5d.CHUNKED else ()
+    word = {2: np.uint16, 4: np.uint32, 8: np.uint64}.get(kind.itemsize)
+    if (
+        _filters(made) != FILTERS
+        or data.id.get_storage_size() < LEAST
+        or any(length % n for length, n in zip(shape, chunk, strict=True))
+        or (kind.kind not in "fiu" or word is None or kind != kind.newbyteorder("<") or sys.byteorder != "little")
+        or (data.file.driver, data.file.mode) != ("sec2", "r")
+        or not hasattr(os, "pread")
+    ):
+        return None
+    held: list[Any] = []
+    data.id.chunk_iter(held.append)
+    if len(held) * math.prod(chunk) != math.prod(shape) or any(one.filter_mask for one in held):
+        return None
+    found, file, size = np.empty(shape, kind), data.file.id.get_vfd_handle(), math.prod(chunk) * kind.itemsize
+    values = np.empty(math.prod(chunk), word)
+    for one in held:
+        stored = os.pread(file, one.size - 4, one.byte_offset)  # without its checksum
+        *lower, highest = np.frombuffer(_inflated(stored, size), np.uint8).reshape(kind.itemsize, -1)
+        values[:] = highest
+        for plane in reversed(lower):  # a third of the time of a transposed copy
+            values <<= 8
+            values |= plane
+        place = tuple(slice(low, low + n) for low, n in zip(one.chunk_offset, chunk, strict=True))
+        found[place] = values.view(kind).reshape(chunk)
+    return found
 
 
 def _chunk_at(

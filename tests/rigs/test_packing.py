@@ -295,3 +295,45 @@ def test_a_file_of_another_program_with_a_short_chunk_is_refused(tmp_path: Path)
         data.id.write_direct_chunk((0, 0), zlib.compress(bytes(100)))
     with foreign(path, "get another") as root, pytest.raises(BadInput, match="/ir: a chunk has 100 bytes; 8000000"):
         root.data("ir")[:]
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "i4", "i2", "u2", "f8", "i8"])
+def test_a_sealed_files_chunks_are_read_as_the_library_reads_them(dtype: str, tmp_path: Path) -> None:
+    """Chunks over two axes, of which no two are alike."""
+    values = counts((6, 4, 3, 6000), dtype)
+    with h5py.File(tmp_path / "x.h5", "w", userblock_size=512) as file:
+        group(file).create_data("x", values, chunks=(1, 2, 1, 6000), **PACKED)
+    with h5py.File(tmp_path / "x.h5", "r") as file:
+        found = packing.read_sealed(file["x"])
+        assert found is not None
+        assert (found.dtype, found.shape, found.tobytes()) == (values.dtype, values.shape, file["x"][...].tobytes())
+        whole = Group(file, tmp_path / "x.h5", True, "make it again").data("x")
+        assert np.array_equal(whole[:], values)
+
+
+def test_what_is_not_read_past_the_library(tmp_path: Path) -> None:
+    shape, chunks = (8, 20_000), (2, 20_000)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        made = group(file)
+        made.create_data("good", counts(shape), chunks=chunks, **PACKED)
+        made.create_data("edge", counts((7, 20_000)), chunks=chunks, **PACKED)
+        made.create_data("small", counts((8, 2000)), chunks=(2, 2000), **PACKED)
+        made.create_data("noise", noise(shape), chunks=chunks, **PACKED)
+        made.create_data("complex", counts(shape, "c8"), chunks=chunks, **PACKED)
+        made.create_data("turned", counts(shape, ">f4"), chunks=chunks, **PACKED)
+        made.create_data("plain", counts(shape), in_one_piece=True)
+        file.create_dataset("gzip", data=counts(shape), chunks=chunks, compression="gzip", fletcher32=True)
+        made.create_empty("part", shape, "i4", 0, chunks=chunks, **PACKED)[2:] = counts((6, 20_000))
+        assert packing.read_sealed(file["good"]) is None, "its chunks may not be in the file yet"
+        cut = made.create_empty("cut", shape, "i4", 0, chunks=chunks, **PACKED)
+        cut[:] = counts(shape)
+        packed, mask = packing.pack(counts((2, 19_000)), 6)
+        file["cut"].id.write_direct_chunk((4, 0), bytes(packed), mask)
+    with h5py.File(tmp_path / "x.h5", "r") as file:
+        assert np.array_equal(packing.read_sealed(file["good"]), counts(shape))
+        for name in ("edge", "small", "noise", "complex", "turned", "plain", "gzip", "part"):
+            assert packing.read_sealed(file[name]) is None, name
+        with pytest.raises(ValueError, match="bytes"):
+            packing.read_sealed(file["cut"])
+        sealed = Group(file, tmp_path / "x.h5", True, "make it again")
+        assert np.array_equal(sealed.data("part")[:][2:], counts((6, 20_000)))
