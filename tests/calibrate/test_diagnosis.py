@@ -726,9 +726,10 @@ def test_causes_at_the_centre_and_what_each_leaves() -> None:
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [1, 2, 0], [2, 0, 1]])
-def test_the_delay_of_a_bypass_is_found_to_a_fraction_of_a_sample(order: list[int]) -> None:
-    """That of the loudest driver, wherever it stands in the order."""
-    w = 0.05 * plain()
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_delay_of_a_bypass_is_found_to_a_fraction_of_a_sample(order: list[int], alone: bool) -> None:
+    """That of the loudest driver, wherever it stands in the order; the others' sound moves the first estimate."""
+    w = (0.05 if alone else 1.0) * plain()
     w[:2, 0], w[2, 0] = [[1.0], [0.4]], 1.4
     s = scene(w=w, late=0.0031)
     s = replace(s, h=s.h[:, :, order], w=s.w[:, order])
@@ -849,6 +850,37 @@ def test_the_narrowest_run_keeps_nearly_all() -> None:
     assert driver_faults._narrowest(np.array([4.9, 90.2, 4.9])) == (0, 1)
     assert driver_faults._narrowest(np.array([2.4, 95.2, 2.4])) == (1, 1)
     assert driver_faults._narrowest(np.array([1.0, -3.0, 0.5])) == (0, 0)
+    assert driver_faults._narrowest(np.array([-1.0])) == (0, 0)
+
+
+@pytest.mark.parametrize(("high", "counts"), [(158.0, False), (177.0, True)])
+def test_five_bands_are_needed_to_tell_a_band_from_all(high: float, counts: bool) -> None:
+    f = np.arange(100.0, high, 1.0)
+    own = np.ones((1, 1, 1, len(f)), dtype=complex)
+    assert len(driver_faults._sixths(f)) == (5 if counts else 4)
+    rest = own * np.where(f < 112.0, 2.0, 1.0)
+    assert (driver_faults.band_change(bins_of(f), rest, own) is not None) is counts
+
+
+@pytest.mark.parametrize("scaled", [0.05, 0.7])
+def test_filters_at_other_rates_are_read_between_bins(scaled: float) -> None:
+    """Where they are known at the scene's bins alone, there is nothing above; a gain is fitted unless it is tiny."""
+    s = scene(w=scaled * weights(7))
+    each = list(diagnosis._rates(s))
+    for ratio, (name, text, left, n) in zip((44.1 / 48.0, 48.0 / 44.1, 0.5, 2.0), each, strict=True):
+        at = F * ratio
+        w = np.zeros_like(s.w)
+        for i in np.ndindex(3, 3):
+            w[i] = np.interp(at, F, s.w[i].real) + 1j * np.interp(at, F, s.w[i].imag)
+        low = at < F[0]
+        w[..., low] = s.w[..., :1]
+        w[..., at >= F[-1]] = 0.0
+        p = s.predicted(w=w)
+        g = fitted_gain(s, s.heard, p)
+        wanted = [power(s, s.heard - p), *([power(s, s.heard - g * p)] if g > 0.1 else [])]
+        assert (name, n) == ("sampling rate", 1)
+        assert text == f"the filters run at {1.0 / ratio:.3f} times their sampling rate"
+        assert left == pytest.approx(min(wanted), rel=1e-6)
 
 
 def test_changed_responses_at_the_head_in_words() -> None:

@@ -381,6 +381,16 @@ def test_hum_is_not_judged_over_less_than_a_quarter_of_a_second() -> None:
         assert (judged is not None) == (samples >= 0.25 * FS), rest
 
 
+def test_a_quarter_of_a_second_is_enough_for_hum() -> None:
+    """2048 samples at 8192 Hz."""
+    sweep = synchronised((90.0, 3100.0), 0.5, 8192)
+    begin = round((0.1 + sweep.rate * np.log(400.0 / sweep.swept[0])) * 8192)
+    x = 0.01 * np.sin(2.0 * np.pi * 100.0 * np.arange(begin + 2048) / 8192)
+    found = disturbance.hum(x.astype(np.float32), sweep, 0.0, 0.1)
+    assert found == (50.0, pytest.approx(0.0, abs=0.1))
+    assert disturbance.hum(x[:-1].astype(np.float32), sweep, 0.0, 0.1) is None
+
+
 def test_hum_is_read_after_the_lowest_octaves() -> None:
     """A tone that ends before the stretch begins is not heard; one that begins with it is."""
     sweep, played, _ = world()
@@ -400,6 +410,8 @@ def test_hum_is_read_after_the_lowest_octaves() -> None:
     begin = round((0.02 + 0.1 + high.rate * np.log(600.0 / high.swept[0])) * FS)
     after = x.copy()
     after[begin:] += tone[begin:]
+    assert disturbance.hum(after[: begin + 2048].astype(np.float32), high, 0.02, 0.1) is not None
+    assert disturbance.hum(after[: begin + 2047].astype(np.float32), high, 0.02, 0.1) is None
     before = x.copy()
     before[:begin] += tone[:begin]
     assert disturbance.hum(before.astype(np.float32), high, 0.02, 0.1) is None
@@ -408,7 +420,15 @@ def test_hum_is_read_after_the_lowest_octaves() -> None:
     assert found[1] == pytest.approx(10 * np.log10(0.5e-4 / np.mean(after**2)), abs=0.1)
 
 
+def test_the_last_of_overlapped_sweeps_leaves_the_lowest_octaves_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(disturbance, "hum", lambda *given: asked.append(given[2:]))
+    disturbed(noisy(), last_start=0.3)
+    assert asked == [(pytest.approx(DELAY + 0.3), 0.15)] * 2
+
+
 def test_a_line_stands_out_of_its_neighbours() -> None:
+    assert disturbance._line([5.0] * 4, 1.0) == 0.0  # without neighbours
     power = 1.0 + 0.1 * np.cos(np.arange(80.0))
     power[38:43] = [2.0, 9.0, 40.0, 9.0, 2.0]
     assert disturbance._line(power.tolist(), 40.3) == pytest.approx(power[36:45].sum())
@@ -618,11 +638,39 @@ def test_allowed_power_is_its_definition(arrivals: tuple[float, ...], seconds: f
     assert (worst > 1.0) == (size == 9600)
 
 
-@pytest.mark.parametrize("arrivals", [(), (0.31,)])
+@pytest.mark.parametrize("arrivals", [(), (0.31,), (1.15,)])
 def test_a_long_decay_is_allowed_by_its_definition(arrivals: tuple[float, ...]) -> None:
     """It has lost less by the end of the gap than a band soon after the direct sound may have over its neighbours."""
     where = burst.lags(world()[0], 9600, arrivals, head=0.05)
     assert are_the_definition(heard_power(where, 12, rings_s=0.25), where, burst.WINDOWS_S[0]) > 1.0
+
+
+@pytest.mark.parametrize(("band", "share"), [(0, 0.02), (-2, 0.8)])
+def test_the_time_of_a_burst_lies_within_the_capture(band: int, share: float) -> None:
+    """Its lag and what the sweep needs for its band are together longer, or what is left out ahead is."""
+    where = burst.lags(world()[0], 9600, head=0.25)
+    power = heard_power(where, 14)
+    power[2, where.steps // 2] = power[3, where.steps // 2]
+    power[band, round(share * where.steps)] = 1e5
+    assert are_the_definition(power, where, burst.WINDOWS_S[0]) > 1.0
+    time = burst._worst(power, where, burst.WINDOWS_S[0])[0]
+    passed = where.sweep.rate * np.log(where.f[band] / where.sweep.swept[0])
+    assert not 0.0 < share * 9600 / FS + passed - 0.25 < 9600 / FS
+    assert 0.0 <= time < 9600 / FS
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_source_counts_from_its_loudest_lag_near_its_start(seed: int) -> None:
+    """Also where that is earlier: means over lags smear."""
+    where = burst.lags(world()[0], 9600, (0.2, 0.45, 0.7))
+    how = burst._averages(where, burst.WINDOWS_S[0])
+    mean = 10.0 ** np.random.default_rng(seed).uniform(-7.0, 0.0, (len(where.f), where.steps))
+    mean[1::3] = np.where(how.beside, 1e-4, 1.0)[1::3] * mean[1::3]
+    mean[2::3] = np.where(how.beside, 1e-3, 1.0)[2::3] * mean[2::3]
+    found = burst._references(mean, where, how)
+    assert np.array_equal(found, begins(mean, where, how.beside))
+    assert not found[::3].any()
+    assert set(found) == {0, 20, 45, 70}
 
 
 @pytest.mark.parametrize("seconds", burst.WINDOWS_S)
@@ -654,6 +702,7 @@ def test_bands_and_lags() -> None:
     assert where.steps == round(9600 / FS / 0.01)
     assert where.step == pytest.approx(9600 / FS / where.steps)
     assert burst.lags(sweep, 200).steps == 8
+    assert burst.lags(sweep, round(1.21 * FS)).steps == 125  # a fast length of real transforms: 121 is none
     narrow = burst.lags(synchronised((1000.0, 2300.0), 0.5, FS), 9600)
     assert (len(narrow.f), narrow.around) == (5, 2)
     assert all(w.dtype == np.float32 for _, w in where.bins)
@@ -739,7 +788,7 @@ def test_a_drift_is_the_bend_of_the_phase(ppm: float, many: bool) -> None:
     f = np.maximum(inv.f, 1e-3)
     rng = np.random.default_rng(9)
     size = 0.7 * (1.0 + 0.3 * np.cos(f / 700.0))
-    late_s = (40.2 if many else 2400.2) / fs + 1e-6 * ppm * sweep.rate * np.log(f / sweep.swept[0])
+    late_s = (40.2 if many else 0.7 * inv.size) / fs + 1e-6 * ppm * sweep.rate * np.log(f / sweep.swept[0])
     loop = size * np.exp(-2j * np.pi * f * late_s + 0.2j) * np.exp(1e-4j * rng.standard_normal(len(f)))
     found = clocks.of_loopback(inv, sweep, loop)
     lowest = max(inv.band[0], min(300.0, inv.band[1] / 8.0))
@@ -780,6 +829,7 @@ def test_stretched_is_the_signal_between_its_samples() -> None:
     assert np.array_equal(whole, np.zeros(3))
     impulse = np.zeros(300)
     impulse[[0, 299]] = 1.0, 2.0
+    assert not clocks._read(impulse, np.array([-64.5, 64.5, 234.5, 363.5])).any()  # beyond either half of the sinc
     t = np.array([-63.5, -0.25, 0.5, 63.75, 299.5, 362.5])
     near = np.where(t < 150, t, t - 299.0)
     kernel = np.sinc(near) * np.i0(10.0 * np.sqrt(1.0 - (near / 64.0) ** 2)) / np.i0(10.0)
