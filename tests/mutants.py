@@ -117,6 +117,7 @@ EQUAL: dict[str, str] = {
     **_same("measure.judge.disturbance.x__lasts", (21,), "the conjugate has the same magnitude"),
     **_same("measure.judge.quality.x_short", (1,), "the last of two axes, counted from the front"),
     **_same("measure.judge.quality.x_padded", (1,), "the last of two axes, counted from the front"),
+    **_same("calibrate.verify.verification.x_sources_of", (80,), "outputs are in single precision either way"),
     **_same("calibrate.verify.default_limits.x__relaxed", (4,), "no limit has either name"),
     **_same("measure.judge.drift.x_closure", (6, 21, 31, 43), "the last of two axes, counted from the front"),
     **_same("measure.judge.drift.x_closure", (20,), "the last axis is the default"),

@@ -190,6 +190,7 @@ def test_the_processor_in_words() -> None:
         "processor: brutefir, left and right without upmix, 3.2 dB lower, as it has no guard; its latency of -96.04 "
         "samples (-2.00 ms) was measured and removed"
     )
+    assert "96000.00 samples (2000.00 ms)" in ProcessorUsed("c", "upmix", 96000.0, 48000).text
     assert ProcessorUsed("c", "upmix", 0.01, 48000).text.endswith(
         "its latency of 0.01 samples (0.00 ms) was measured and removed"
     )
@@ -295,6 +296,14 @@ def test_the_guard_takes_no_part(rig: Description) -> None:
     loud = 3.0 * x
     assert verification._unlimited(guarded, loud, filters) == pytest.approx(linear(loud))
     assert levels == pytest.approx([0.25 * 0.3 / bound])
+
+
+def test_an_offset_is_refused_by_the_limit_of_its_driver(rig: Description) -> None:
+    """0.18 is more than half of 0.3, which the driver may have, and less than half of the ceiling."""
+    x = np.array([[0.36], [0.0]]) * np.ones(3 * rig.fs)
+    assert np.all(verification._unlimited(linear, x, filter_set(rig)) == pytest.approx(linear(x)))
+    with pytest.raises(BadInput, match=r"driver 1 had a constant offset of \+0.15"):
+        verification._unlimited(linear, x, filter_set(rig, caps=(0.3, 0.4, 0.4)))
 
 
 def test_a_verification_stays_below_the_loudest_level_at_every_measured_place(rig: Description) -> None:
