@@ -183,7 +183,6 @@ EQUAL: dict[str, str] = {
     **_same("calibrate.verify.diagnose.driver_faults.x_untimed", (82,), "a delay of nothing is not named"),
     **_same("calibrate.verify.diagnose.driver_faults.xǁ_Pairǁ_top", (12,), "the same delays in the other order"),
     **_same("calibrate.verify.diagnose.driver_faults.x__together", (12,), "the mean leaves out such bins"),
-    **_same("calibrate.verify.diagnose.driver_faults.x_paired", (92,), "what leaves all is not named"),
     **_same("calibrate.verify.diagnose.driver_faults.x_paired", (112,), "differs at one value of a double"),
     **_same("calibrate.verify.diagnose.residual.x__apart", (42,), "the last axis is the default"),
     **_same("calibrate.verify.diagnose.causes.x__bypassed", (11,), "other letters for the same sum"),

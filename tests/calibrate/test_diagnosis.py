@@ -693,6 +693,14 @@ def test_more_than_twenty_decibels_are_no_wrong_level(gain: float, named: bool) 
     assert [(name, t, n) for name, t, _, n in two] == [("two driver levels", text, 2)] * named
 
 
+def test_where_nothing_differs_no_levels_are_named() -> None:
+    w = weights()
+    w[:, 1:] = 0.0
+    s = replace(scene(), w=w)
+    same = replace(s, heard=s.h[:, :, None, 0] * w[None, None, :, 0])
+    assert list(driver_faults.paired(same, same.predicted(), NAMES)) == []
+
+
 def test_causes_at_the_centre_and_what_each_leaves() -> None:
     """Of something between all of them, so that each leaves something: its own filters give the sum."""
     left, right, middle = weights(5)
