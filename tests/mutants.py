@@ -90,6 +90,7 @@ EQUAL: dict[str, str] = {
     **_same("processor.guard.x_limited", (20,), "counts that nobody reads"),
     **_same("processor.guard.x_limited", (40,), "ceilings are doubles"),
     **_same("processor.live.callback.x__callback", (114,), "differs at one value of a double"),
+    **_same("processor.live.callback.x__callback", (116,), "read only where a block took too long"),
     **_same("processor.live.callback.x__half", (24,), "a view of more numbers, of which as many are read"),
     **_same("processor.guard.x_delay", (42,), "pieces of no length"),
     **_same("processor.guard.x_delay", (112,), "a view of more numbers, of which as many are read"),

@@ -97,6 +97,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
         monkeypatch.setattr(callback, name, value)
 
     def run(heard: Any, play: Any, frames: int, time: Any, flags: int, user: int) -> int:
+        made.ends[user] = user + layout.STATE.itemsize
         return int(callback._callback(heard, play, frames, time, flags, Pointer(user, layout.STATE)))
 
     put = CompiledBlock._put
