@@ -211,7 +211,8 @@ class WaveSink:
         return frames.astype("<f4", copy=False)
 
     def _counts(self, y: Real) -> NDArray[Any]:
-        counts = np.zeros(-(-y.size // 4) * 4, dtype=np.int32)
+        counts = np.empty(-(-y.size // 4) * 4, dtype=np.int32)
+        counts[y.size :] = 0
         loop(to_counts)(np.ascontiguousarray(y.T).reshape(-1), counts[: y.size])
         data = counts.astype("<i4", copy=False)
         if self._subtype == "PCM_24":

@@ -109,6 +109,7 @@ class FilterSet:
             raise ValueError(f"taps has shape {self.taps.shape}: {wanted[0]} programs x {wanted[1]} drivers are named")
         if len(self.channels) != len(self.drivers):
             raise ValueError(f"{len(self.channels)} channels for {len(self.drivers)} drivers")
+        largest = max(float(self.taps.max(initial=0.0)), -float(self.taps.min(initial=0.0)))  # abs() would copy 1 MB
         for wrong, message in (
             (self.taps.size == 0, f"taps has shape {self.taps.shape}: at least one of each is needed"),
             (len(set(self.programs)) < len(self.programs), f"the programs {self.programs} are not all different"),
@@ -120,10 +121,7 @@ class FilterSet:
                 not abs(self.headroom_db) <= DEEPEST_DB,
                 f"headroom_db is {self.headroom_db}; at most {DEEPEST_DB:g} dB are needed",
             ),
-            (
-                bool(np.abs(self.taps).max(initial=0.0) > LARGEST_TAP),
-                f"taps holds {float(np.abs(self.taps).max(initial=0.0)):g}; at most {LARGEST_TAP:g} is needed",
-            ),
+            (largest > LARGEST_TAP, f"taps holds {largest:g}; at most {LARGEST_TAP:g} is needed"),
             (self.delay_samples > LONGEST, f"delay_samples is {self.delay_samples}; at most {LONGEST} is needed"),
             (not 0.0 < self.ceiling <= 1.0, f"ceiling is {self.ceiling}; above 0 and at most full scale (1) is needed"),
             (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweetspot.processor import bank as banks  # used by name: most files are for one place
-from sweetspot.processor import files, listening, store
+from sweetspot.processor import files, store
 from sweetspot.processor.engine import with_method
 from sweetspot.processor.filterset import FilterSet, UpmixSettings, louder
 from sweetspot.processor.render import Rendered, measured, ready, render_file
@@ -106,6 +106,8 @@ def _walking(filterset: Path, path: Path, settings: UpmixSettings) -> WalkingEng
 def _at_ears(
     path: Path, filters: FilterSet, source: Path, *, out: Path, subtype: str, mono: bool, as_json: bool
 ) -> None:
+    from sweetspot.processor import listening  # the others do not wait for it
+
     head = listening.dummy_head(path)
     with files.SoundSource(source, mono=mono) as sound:
         pieces = 4 * -(-sound.samples // files.PIECE)

@@ -66,10 +66,15 @@ class Kernel:
 
     def spectrum(self, h: NDArray[Any]) -> NDArray[np.float32]:
         """Spectra ``(..., tile, 2, lane)`` of filters ``(..., B)``, scaled so that the inverse needs no factor."""
-        turned = h * np.exp(0.5j * np.pi * np.arange(self.block) / self.block)
-        bins = np.fft.ifft(turned, axis=-1)[..., self.order]
+        bins = np.fft.ifft(h * _fold(self.block), axis=-1)[..., self.order]
         tiles = bins.reshape(*h.shape[:-1], self.block // self.lanes, self.lanes)
         return np.stack([tiles.real, tiles.imag], axis=-2).astype(np.float32)
+
+
+@cache
+def _fold(block: int) -> NDArray[np.complex128]:
+    """What a frame of real samples is multiplied by, so that its spectrum has no bin of its own kind."""
+    return np.asarray(np.exp(0.5j * np.pi * np.arange(block) / block))
 
 
 def grouped(outputs: int, lanes: int) -> tuple[int, ...]:

@@ -89,7 +89,7 @@ class FileBlocks:
 
     def _driven(self, pieces: Iterable[Frames]) -> Iterator[Frames]:
         """See :meth:`process`; each is valid until as many as :data:`ROOMS` have followed."""
-        skip, rooms = self.latency, cycle([np.empty((MOST, self.drivers), dtype=np.float32) for _ in range(ROOMS)])
+        skip, rooms = self.latency, cycle(np.empty((ROOMS, MOST, self.drivers), dtype=np.float32))
         for programs, wanted in ahead(self._upmixed(pieces), WAITING):
             frames = programs.shape[0] * BLOCK
             y = next(rooms)
@@ -99,7 +99,7 @@ class FileBlocks:
 
     def _upmixed(self, pieces: Iterable[Frames]) -> Iterator[tuple[NDArray[np.float32], int]]:
         """Programs ``(block, 3, BLOCK)`` in memory that is used again, and how many of their samples are wanted."""
-        rooms = cycle([np.empty((MOST // BLOCK, 3, BLOCK), dtype=np.float32) for _ in range(ROOMS)])
+        rooms = cycle(np.empty((ROOMS, MOST // BLOCK, 3, BLOCK), dtype=np.float32))
         for x, wanted in self._whole_blocks(pieces):
             for first in range(0, len(x), MOST):
                 part = x[first : first + MOST]

@@ -23,6 +23,7 @@ from sweetspot.processor.compiled.fft import TransformPlan
 from sweetspot.processor.compiled.matrix import CompiledMatrix, ratio_for
 from sweetspot.processor.compiled.matrix_kernel import SOURCES, compiled
 from sweetspot.processor.compiled.vectors import lanes_of_host
+from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.storage import Kept
 from tests.processor.streams import ragged
 
@@ -99,6 +100,20 @@ def test_agrees_with_the_numpy_matrix_and_is_chosen_where_it_fits() -> None:
     assert error_db(fast.process(x), plain.process(x)) < -120
     assert isinstance(convolver(h, 100), PartitionedMatrix)
     assert isinstance(convolver(h, 64, dtype=np.float64), PartitionedMatrix)
+
+
+def test_filters_are_transformed_one_by_one() -> None:
+    """In memory that one of them takes, as fresh memory for all costs page faults."""
+    h = frozen("h", np.random.default_rng(5).standard_normal((3, 13, 4096)), ndim=3)
+    CompiledMatrix(h, 4096, ratio=1)  # what is kept of the kernel
+    tracemalloc.start()
+    try:
+        matrix = CompiledMatrix(h, 4096, ratio=1)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert matrix.outputs == 13
+    assert peak - held < h.nbytes / 4
 
 
 @pytest.mark.parametrize("ratio", [1, 2, 4])
