@@ -297,8 +297,7 @@ def _verified(
         alone(here),
         open_rig(description, serial=fitted.filters.unit_serial) as rig,
     ):
-        hash_ahead(folder.session_file(here))  # for the note on changes, at the end
-        hash_ahead(here / run.VERIFIED, whole=False, content=True)  # read when its figures are kept aside
+        _hash_ahead(here)
         for left in reversed(range(1 + int(limits.repeats))):
             try:
                 now, ask = datetime.now(UTC), operator(yes, delay)
@@ -318,6 +317,13 @@ def _verified(
     return verdict
 
 
+def _hash_ahead(here: Path) -> None:
+    """Hash beside the captures what is read after them: the session for the note on changes, and the verification whose
+    figures are kept aside."""
+    hash_ahead(folder.session_file(here))
+    hash_ahead(here / run.VERIFIED, whole=False, content=True)
+
+
 def _again(here: Path) -> str:
     """The command line of a verification, to be typed as it stands."""
     typed = sys.argv[1:]
@@ -328,6 +334,7 @@ def _verified_from(here: Path, recordings: Path, limits: designs.Limits) -> veri
     """A verification by recordings of its sweeps."""
     fitted = run.fitted_of(here)
     with run.ListenerAhead(here, fitted) as listener, run.recorded_rig(here, fitted, recordings) as rig:
+        _hash_ahead(here)
         try:
             run.measure_verification(
                 here, rig, fitted, datetime.now(UTC), ask=operator(True, 0.0), track=tracked, listener=listener

@@ -26,7 +26,7 @@ from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.turntable import axis_letters
 
-GAP_S = 0.15
+GAP_S = 0.08
 """Silence on all outputs that separates captures, s."""
 
 TRIAL_BLOCKS = 40

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud
-from sweetspot.rigs.portaudio import REST_S, SILENT, AudioDevice, PortAudioInterface, choose, devices, silence_ahead
+from sweetspot.rigs.portaudio import REST_S, AudioDevice, PortAudioInterface, choose, devices, rest_after
 from sweetspot.rigs.rig_file.description import parse
 
 Starts = Callable[..., AbstractContextManager[Any]]
@@ -132,20 +132,22 @@ def test_an_assertion_in_a_library_is_a_call_that_does_not_return() -> None:
     assert after.returncode == -signal.SIGABRT
 
 
-def test_silence_ahead_is_what_the_loopback_alone_plays() -> None:
-    """Not what nobody plays: that is listened to."""
-    y = np.zeros((3, 1000), dtype=np.float32)
-    assert silence_ahead(y, 1) == 0
-    y[1, 100:] = 0.5
-    assert silence_ahead(y, 1) == 0, "no driver plays at all"
-    y[0, 400:] = 0.3
-    y[0, 250:400] = 0.3 * SILENT / 2.0
-    assert silence_ahead(y, 1) == 300
-    y[2, 350] = -0.1
-    assert silence_ahead(y, 1) == 250
-    y[2, 50] = 0.01
-    assert silence_ahead(y, 1) == 0
-    assert silence_ahead(y[[0, 2]], 1) == 350
+def test_a_device_rests_after_a_capture_unless_it_ends_in_noise() -> None:
+    """In noise 0.1 s after the last sound: no longer; else until 0.34 s after it, or for 0.2 s. Rumble is no sound."""
+    fs, rng = 50000, np.random.default_rng(1)
+    y = np.zeros((2, 40000), dtype=np.float32)
+    rumble = 0.1 * np.sin(np.arange(40000) / 10000.0)
+    noise = (1e-4 * rng.normal(size=(3, 40000)) + rumble).astype(np.float32)
+    ringing = noise.copy()
+    ringing[1, -10000:] += (2e-4 * rng.normal(size=10000)).astype(np.float32)
+    for last, usual in ((40000, 10000), (35001, 10000), (33000, 10000), (30000, 7000), (23000, 0)):
+        y[:] = 0.0
+        y[0, 5000:last] = 0.1
+        y[1, 2500], y[1, last:] = 0.1, 1e-6
+        assert rest_after(y, ringing, fs) == usual
+        assert rest_after(y, noise, fs) == (usual if last > 35000 else 0)
+    assert rest_after(y, np.zeros_like(noise), fs) == 0, "a converter without noise"
+    assert rest_after(y[:, :900], noise[:, :900], fs) == 10000, "too short to judge"
 
 
 # on a server
@@ -244,26 +246,28 @@ def test_the_last_door_checks_the_level(running: Any, in_server: Callable[[Any],
 
 
 @pytest.mark.server
-def test_a_device_rests_while_the_loopback_plays_alone(
+def test_a_device_rests_until_what_it_recorded_has_decayed(
     running: Any, in_server: Callable[[Any], None], text: str, place: Path
 ) -> None:
-    """Captures whose drivers begin 0.25 s late follow each other 0.2 s faster, with the same latency."""
+    """Captures that end in noise follow each other 0.2 s faster than those that end in sound, with the same latency;
+    who plays nothing at the loopback waits in any case."""
     in_server(running)
     rig = parse(text, folder=place)
     loop = rig.interface.loopback
     interface, took, lags = PortAudioInterface.open(rig), [], set()
-    for begins in (0, rig.fs // 4):
+    for begins, level in ((0, 0.1), (rig.fs // 2 - 100, 0.1), (0, 0.0)):
         y = np.zeros((6, rig.fs // 2), dtype=np.float32)
-        y[loop.out - 1, :100] = 0.1
+        y[loop.out - 1, :100] = level
         y[4, begins : begins + 100] = 0.01 * np.sin(np.arange(100))
         interface.capture(y)
         start = time.monotonic()
         for _ in range(4):
-            lags.add(int(np.argmax(np.abs(interface.capture(y).x[loop.in_ - 1]) > 0.01)))
+            x = interface.capture(y).x[loop.in_ - 1]
+            lags |= {int(np.argmax(np.abs(x) > 0.01))} if level else set()
         took.append(time.monotonic() - start)
     interface.close()
     assert len(lags) == 1
-    assert took[0] - took[1] == pytest.approx(4 * REST_S, abs=0.3)
+    assert [t - took[0] for t in took[1:]] == pytest.approx([4 * REST_S, 4 * REST_S], abs=0.3)
 
 
 def measure_ears(folder: Path) -> str:
