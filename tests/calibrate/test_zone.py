@@ -16,7 +16,7 @@ from sweetspot.calibrate.auditory.figures import direct_spectra
 from sweetspot.calibrate.auditory.mapping import _uncertainty
 from sweetspot.calibrate.auditory.zone import OwnError
 from sweetspot.calibrate.design import Design, parse
-from sweetspot.calibrate.plant.places import Heads, correction, fitted
+from sweetspot.calibrate.plant.places import Heads, correction, fitted, model
 from sweetspot.calibrate.plant.places import field as field_of
 from sweetspot.calibrate.plant.places.field import radial_ratio
 from sweetspot.measure.impulse import ImpulseResponse
@@ -56,6 +56,40 @@ def test_a_field_is_carried_to_other_distances_and_bearings() -> None:
     assert error[:, :, 1:].max() < 0.04
     assert np.all(field.left_out_db < -20.0)
     assert np.allclose(field.centres[1], at[1, :2]), "a driver far from the middle is expanded about its own place"
+
+
+def test_heads_that_see_a_device_alike_share_a_response_and_nothing_else() -> None:
+    """Many heads, mirrored and turned, about drivers at the middle and beside it, against the sum by hand."""
+
+    class Asked:
+        """A head of a simple pattern that counts the directions at which it is asked."""
+
+        count = 0
+
+        def at(self, azimuths: Float) -> np.ndarray:
+            self.count += azimuths.size
+            return np.stack([np.exp(1j * azimuths), 1.0 + 0.3j * np.sin(azimuths)])
+
+    f, at = np.array([200.0, 900.0, 2500.0]), np.array([[0.0, 0.02, 0.0], [0.0, -0.02, 0.0], [0.0, 0.4, 0.0]])
+    azimuths = np.radians(np.arange(-180.0, 179.0, 10.0))
+    ring = 1.7 * np.stack([np.cos(azimuths), np.sin(azimuths)], axis=1)
+    found = fitted(points(ring, at[:, :2], f), f, azimuths, 1.7, at, C)
+    rng = np.random.default_rng(5)
+    b = rng.normal(size=found.b.shape) + 1j * rng.normal(size=found.b.shape)  # no order is negligible
+    field = replace(found, b=b, centres=np.array([[0.0, 0.0], [0.0, 0.0], [0.0, 0.4]]))
+    x, y = (part.ravel() for part in np.meshgrid(np.linspace(1.0, 3.0, 9), np.linspace(-0.5, 0.5, 5)))
+    turned = np.array([[1.5, 0.2, 0.3], [1.5, -0.2, 0.3], [1.5, 0.2, -0.1]])
+    places, yaw = np.vstack([np.stack([x, y], axis=1), turned[:, :2]]), np.append(np.arctan2(y, x), turned[:, 2])
+    together, alone = Asked(), Asked()
+    by_hand = np.empty((len(places), 2, 3, len(f)), dtype=complex)
+    for i, d in np.ndindex(len(places), 3):
+        (reach,), (bearing,), (r,) = field.modes(d, places[i : i + 1], np.arange(len(field.m)))
+        aside = np.arcsin(np.clip(field.m[:, None] / (field.k * r), -0.95, 0.95))
+        by_hand[i, :, d] = (alone.at(bearing - yaw[i] - aside) * reach * field.b[d]).sum(axis=1)
+    assert np.allclose(
+        model(field, together, Heads(places, yaw)), by_hand, rtol=1e-11, atol=1e-11 * np.abs(by_hand).max()
+    )
+    assert together.count < 0.6 * alone.count
 
 
 def test_an_even_ring_has_the_coefficients_that_its_equations_give(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ WEAK = 1e-4
 """Share of a driver's power below which harmonics are omitted at each place."""
 
 
-AT_ONCE = 16
+AT_ONCE = 32
 """Heads whose responses are modelled at a time: what is in between fits the cache."""
 
 
@@ -76,14 +76,16 @@ def model(field: DeviceField, head: HeadResponse, heads: Heads) -> Complex:
     from the direction ``asin(m / (k r))`` beside the driver's centre; the head answers with its response from there.
     """
     out = np.empty((len(heads.places), 2, len(field.b), len(field.f)), dtype=np.complex128)
+    near = np.argsort(np.linalg.norm(heads.places, axis=1), kind="stable")  # those at one distance come together
     for first in range(0, len(out), AT_ONCE):
-        some = slice(first, first + AT_ONCE)
-        _model(field, head, Heads(heads.places[some], heads.yaw[some]), out[some])
+        some = near[first : first + AT_ONCE]
+        out[some] = _model(field, head, Heads(heads.places[some], heads.yaw[some]))
     return out
 
 
-def _model(field: DeviceField, head: HeadResponse, heads: Heads, out: Complex) -> None:
-    """:func:`model` of a few heads, into ``out``."""
+def _model(field: DeviceField, head: HeadResponse, heads: Heads) -> Complex:
+    """:func:`model` of a few heads; those that see a driver's centre alike share the head's response."""
+    out = np.empty((len(heads.places), 2, len(field.b), len(field.f)), dtype=np.complex128)
     answered: dict[tuple[float, float], tuple[Complex, NDArray[np.intp]]] = {}
     for driver in range(len(field.b)):
         strong = _strong(field.b[driver])
@@ -91,10 +93,13 @@ def _model(field: DeviceField, head: HeadResponse, heads: Heads, out: Complex) -
         if key not in answered or not np.isin(strong, answered[key][1]).all():
             kept = np.union1d(strong, answered[key][1]) if key in answered else strong
             reach, bearing, r = field.modes(driver, heads.places, kept)
-            sine = np.clip(field.m[kept][None, :, None] / (field.k * r[:, None, None]), -STEEPEST, STEEPEST)
-            answered[key] = (head.at((bearing - heads.yaw)[:, None, None] - np.arcsin(sine)) * reach, kept)
+            seen, row = np.unique(r + 1j * (bearing - heads.yaw), return_inverse=True)
+            sine = np.clip(field.m[kept][None, :, None] / (field.k * seen.real[:, None, None]), -STEEPEST, STEEPEST)
+            arriving = head.at(seen.imag[:, None, None] - np.arcsin(sine))[:, row]
+            answered[key] = (np.multiply(arriving, reach, out=arriving), kept)
         ears, kept = answered[key]
         out[:, :, driver] = np.einsum("mf,epmf->pef", field.b[driver, kept], ears)
+    return out
 
 
 def _strong(b: Complex) -> NDArray[np.intp]:
