@@ -223,17 +223,26 @@ class Footing:
     distance: float
 
 
-def footing(run: Path, gating: gate.GateWish, match_ears: Literal["auto", "on", "off"]) -> Footing | None:
+def footing(
+    run: Path, gating: gate.GateWish, match_ears: Literal["auto", "on", "off"], beside: Callable[[], object]
+) -> Footing | None:
     """Matched ears, gates and gated spectra of a run, which later steps find again, in a copy of this process too;
     ``None`` without a polar set.
+
+    Parameters
+    ----------
+    beside
+        Called while another thread has the polar set.
     """
     with Session.read(session_file(run)) as session:
-        rig, ears = session.rig(), session.responses("ears")
-        polar = session.responses("polar") if "polar" in session.sets else None
+        rig, polar = session.rig(), session.responses("polar") if "polar" in session.sets else None
+        ring = Thread(target=_ring_ahead, args=(polar, gating))  # transforms do not hold Python's lock
+        ring.start()
+        ears = session.responses("ears")
+    beside()
     if polar is None or rig.ears is None or rig.polar is None:
+        ring.join()
         return None
-    ring = Thread(target=_ring_ahead, args=(polar, gating))  # transforms do not hold Python's lock
-    ring.start()
     ears = corrected(ears, matched_ears(ears, rig, match_ears).gains)
     chosen = gate.chosen(ears, gating)
     ring.join()
@@ -241,10 +250,11 @@ def footing(run: Path, gating: gate.GateWish, match_ears: Literal["auto", "on", 
     return Footing(rig, ears, polar, gates, rig.polar.distance_m)
 
 
-def _ring_ahead(polar: ImpulseResponse, gating: gate.GateWish) -> None:
+def _ring_ahead(polar: ImpulseResponse | None, gating: gate.GateWish) -> None:
     """Gate and spectra of a polar set, to be found when they are requested; a fault is met again there."""
     with suppress(BadInput):
-        gate.spectra(polar, gate.chosen(polar, gating))
+        if polar is not None:
+            gate.spectra(polar, gate.chosen(polar, gating))
 
 
 Filters = tuple[FilterSet, Complex, Matched]

@@ -73,12 +73,10 @@ def calibrate(
         bank = bank or (None if drop_bank else kept_bank(run))
         loading = Thread(target=ahead_of_loops)  # 60 ms, while the session is read
         loading.start()
-        if with_zone:
-            with Session.read(session_file(run)) as session:
-                measured_sets(session)  # read once, for the copy of this process too
         extent = Extent(design.zone.x_m, design.zone.y_m, design.zone.step_m)
         sha256(session_file(run))  # known before this process is copied
-        known = auditory.footing(run, design.filter, design.filter.match_ears) if with_zone else None
+        gating, matching = design.filter, design.filter.match_ears
+        known = auditory.footing(run, gating, matching, partial(_read, run)) if with_zone else None
         loading.join()
         later = forked.Later[auditory.Filters]()
         with forked.begun([partial(auditory.listened, run, known, extent, later)] * with_zone, copies=1) as listening:
@@ -131,6 +129,12 @@ def calibrate_beam(run: Path, design: Design, design_text: str) -> BeamFit:
 def fitted(run: Path, design: Design) -> Fitted:
     """Filters of a run with their prediction; nothing is written."""
     return _fit(run, design)[0]
+
+
+def _read(run: Path) -> None:
+    """Read the sets of a run once, for a copy of this process too."""
+    with Session.read(session_file(run)) as session:
+        measured_sets(session)
 
 
 def _fit(
