@@ -1,4 +1,4 @@
-"""``sweetspot calibrate``, ``verify``, ``report`` and ``demo``."""
+"""``sweetspot verify``, ``report`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -36,94 +36,9 @@ FAILED = 1
 
 def mount(app: typer.Typer) -> None:
     """Add the commands to the roof."""
-    app.command("calibrate")(calibrate)
     app.command("verify")(verify)
     app.command("report")(report)
     app.command("demo")(demo)
-
-
-def _print_keys(wanted: bool) -> None:
-    """The reference of design.toml, bank.toml and limits.toml, in place of a calibration."""
-    if wanted:
-        from sweetspot.calibrate.design import keys
-
-        result({"tables": [t.to_dict() for t in keys.tables()]}, keys.page(), as_json="--json" in sys.argv)
-        raise typer.Exit
-
-
-def calibrate(
-    run_folder: RunArg,
-    design: Annotated[Path | None, typer.Option("--design", help="Design file: a design.toml.")] = None,
-    dial: Annotated[bool, typer.Option("--pareto", help="Show the Pareto front of width and depth.")] = False,
-    many: Annotated[
-        Path | None, typer.Option("--bank", help="Also filters for many listener places: a bank.toml.")
-    ] = None,
-    drop_bank: Annotated[
-        bool, typer.Option("--no-bank", help="Drop the run's bank; by default it is fitted again.")
-    ] = False,
-    beside: Annotated[bool, typer.Option("--compare", help="Fit the classical designs too and compare them.")] = False,
-    reasons: Annotated[bool, typer.Option("--explain", help="Show which limit was active in each band.")] = False,
-    beside_linear: Annotated[
-        bool, typer.Option("--forms", help="Metrics of the forms for engines without an upmix.")
-    ] = False,
-    left_out: Annotated[
-        bool, typer.Option("--cross-validate", help="Leave-one-out cross-validation over positions.")
-    ] = False,
-    keys: Annotated[
-        bool,
-        typer.Option(
-            "--keys",
-            is_eager=True,
-            callback=_print_keys,
-            help="Print every key of design.toml, bank.toml, limits.toml.",
-        ),
-    ] = False,
-    as_json: JsonOpt = False,
-) -> None:
-    """Fit the filters of a unit from its session: session.h5 to filterset.h5."""
-    hash_ahead(run_folder / "session.h5")  # its SHA-256 goes into the filter set
-    wanted, text = designs.read(design)
-    for name in folder.changed_files(run_folder):
-        say(f"{name}: changed since the run was measured; the run's copy is used")
-    if run.without_ears(run_folder):
-        if dial or beside or reasons or left_out or many or beside_linear:
-            wanting = "--pareto, --compare, --explain, --forms, --cross-validate, --bank"
-            raise BadInput(f"{run_folder}: has no ears set; {wanting} need one")
-        with tracked("Calibrating", 1) as step:
-            made = run.calibrate_beam(run_folder, wanted, text)
-            step("centre")
-        lines = [made.text, run.written(run_folder, made.filters)]
-        result({"filterset": str(run_folder / "filterset.h5"), **made.to_dict()}, "\n".join(lines), as_json=as_json)
-        return
-    if many and drop_bank:
-        raise BadInput("--bank makes a bank and --no-bank drops it: give only one of them")
-    bank_wish = designs.read_bank(many) if many else None if drop_bank else run.kept_bank(run_folder)
-    if bank_wish and not many:
-        say(f"{run_folder}: its bank is fitted again, from the bank.toml in filterset.h5; --no-bank drops it")
-    with tracked("Calibrating", run.parts_of_calibration(bank=bank_wish is not None, with_front=dial)) as step:
-        fitted = run.calibrate(
-            run_folder,
-            wanted,
-            text,
-            left_out=left_out,
-            with_zone=True,
-            with_front=dial,
-            with_forms=beside_linear,
-            bank=bank_wish,
-            drop_bank=bank_wish is None,
-            step=step,
-        )
-    parts = [*run.fitted_parts(run_folder, fitted, wanted, with_front=dial, with_forms=beside_linear)]
-    for kind in [k for k, asked in (("compare", beside), ("cross_validate", left_out)) if asked]:
-        from sweetspot.calibrate.report import comparison  # matplotlib is slow to import
-
-        found = run.compared(run_folder, wanted, left_out=kind == "cross_validate")
-        picture = comparison(found, run_folder / f"{kind}.png")
-        parts.append(run.compared_part(run_folder, found, picture, left_out=kind == "cross_validate"))
-    if reasons:
-        parts.append(run.explained_part(run_folder, fitted, wanted))
-    data = {key: value for part in parts for key, value in part.data.items()}
-    result(data, "\n\n".join(part.text for part in parts), as_json=as_json)
 
 
 def verify(

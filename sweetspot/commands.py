@@ -52,7 +52,10 @@ COMMANDS = {
         "Write AES69 files: ears.sofa (SingleRoomMIMOSRIR), polar.sofa (GeneralFIR-E), directivity.sofa (directivity).",
     ),
     "calibrate": Command(
-        ("calibrate",), CALIBRATING, "Fit the filters of a unit from its session: session.h5 to filterset.h5."
+        ("calibrate.command",),
+        CALIBRATING,
+        "Fit the filters of a unit from its session: session.h5 to filterset.h5.",
+        "sweetspot.calibrate.calibrating",
     ),
     "verify": Command(
         ("calibrate",),

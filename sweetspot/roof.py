@@ -24,6 +24,7 @@ ROOMS = (
     "measure",
     "processor",
     "processor.export.command",
+    "calibrate.command",
     "calibrate",
     "calibrate.quick",
     "calibrate.line",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 import re
 import shutil
@@ -569,17 +570,26 @@ def test_what_is_drawn_early_needs_nothing_of_the_verification(verified: Path) -
 
 
 def test_a_run_is_calibrated_without_what_verifies_exports_and_compares(verified: Path, tmp_path: Path) -> None:
+    """Nor by what reads words, which a copy of the process does: the same output and bytes as without one."""
     run = tmp_path / "run"
-    shutil.copytree(verified, run, ignore=shutil.ignore_patterns("filterset.h5"))
+    shutil.copytree(verified, run)
     asked = (
-        "import sys; from sweetspot import command_line\n"
+        "import json, os, sys; from sweetspot import command_line\n"
+        "if sys.argv.pop() == 'alone': os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "several = len(os.sched_getaffinity(0)) > 1\n"
         "try: command_line.main()\n"
         "except SystemExit as end: assert end.code == 0\n"
         "spared = 'calibrate.verify.verification', 'calibrate.run.golden', 'calibrate.bank.fitting', "
         "'calibrate.study.compare', 'processor.export.engines'\n"
-        "print([name for name in spared if f'sweetspot.{name}' in sys.modules])"
+        "print(json.dumps([[name for name in spared if f'sweetspot.{name}' in sys.modules],"
+        " several and 'typer' in sys.modules]))"
     )
-    asked_for = [sys.executable, "-c", asked, "calibrate", run]
-    done = subprocess.run(asked_for, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
-    assert (run / "filterset.h5").is_file()
+    found = []
+    for cores in ("all", "alone"):
+        (run / "filterset.h5").unlink()
+        words = [sys.executable, "-c", asked, "calibrate", run, cores]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        *lines, loaded = done.stdout.splitlines()
+        assert json.loads(loaded) == [[], False]
+        found.append((lines, (run / "filterset.h5").read_bytes()))
+    assert found[0] == found[1]

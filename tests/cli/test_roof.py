@@ -226,10 +226,9 @@ def test_files_of_a_run_are_hashed_before_modules_load(command: str, session: se
         (tmp_path / name).write_bytes(bytes(seal.LARGE))
     before = set(seal._underway)
     hash_files([command, "show", str(tmp_path), "--json"])
-    begun = {(Path(name).name, start): (name, start) for (name, *_), start in set(seal._underway) - before}
-    wanted = {("session.h5", start) for start in session} | {("filterset.h5", seal.BLOCK)}
-    assert set(begun) == wanted
-    for name, start in begun.values():
-        assert seal.file_sha256(Path(name), start) == hashlib.sha256(bytes(seal.LARGE - start)).hexdigest()
+    wanted = [(tmp_path / "session.h5", start) for start in session] + [(tmp_path / "filterset.h5", seal.BLOCK)]
+    assert set(seal._underway) - before == {(seal.state_of(path), start) for path, start in wanted}
+    for path, start in wanted:
+        assert seal.file_sha256(path, start) == hashlib.sha256(bytes(seal.LARGE - start)).hexdigest()
     hash_files(["unknown", str(tmp_path)])
     assert set(seal._underway) == before
