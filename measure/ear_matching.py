@@ -205,12 +205,12 @@ def to_dict(found: Match, sensitivities: tuple[float, float]) -> dict[str, Any]:
 
 def to_text(found: Match, sensitivities: tuple[float, float]) -> str:
     """The same for a reader."""
-    sure = "" if np.isnan(found.overall_error_db) else f" +- {found.overall_error_db:.2f}"
+    sure = "" if np.isnan(found.overall_error_db) else f" ± {found.overall_error_db:.2f}"
     worst = int(np.argmax(np.abs(found.left_louder_db - found.overall_db)))
     return "\n".join(
         [
-            f"the left ear's microphone is {found.overall_db:+.2f}{sure} dB re the right one ({found.pairs} pairs of "
-            f"mirrored paths, {FROM_HZ:g} Hz to {TO_HZ:g} Hz)",
+            f"the left ear's microphone is {round(found.overall_db, 2) + 0.0:+.2f}{sure} dB re the right one "
+            f"({found.pairs} pairs of mirrored paths, {FROM_HZ:g} Hz to {TO_HZ:g} Hz)",
             f"largest deviation: {found.left_louder_db[worst]:+.2f} dB at {found.f[worst]:.0f} Hz",
             *(f"    {ear}: sensitivity_mv_per_pa = {mv:.4g}" for ear, mv in zip(EARS, sensitivities, strict=True)),
         ]

@@ -124,9 +124,8 @@ def _of_json(path: Path) -> ReferenceCheck:
     except OSError as fault:
         raise BadInput(f"--reference {path}: cannot be read: {fault.strerror}") from fault
     except (ValueError, KeyError, TypeError) as fault:
-        raise BadInput(
-            f"--reference {path}: is not what `sweetspot rig check RIG --json` prints ({type(fault).__name__}: {fault})"
-        ) from fault
+        why = f"{fault} is missing" if isinstance(fault, KeyError) else str(fault)
+        raise BadInput(f"--reference {path}: is not what `sweetspot rig check RIG --json` prints ({why})") from fault
 
 
 def _of_run(run: Path, rig: Description) -> ReferenceCheck:

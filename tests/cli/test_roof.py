@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,24 @@ def test_an_interrupt_that_a_finalizer_swallows_is_raised_again() -> None:
     done = typed("-c", LOST)
     assert done.returncode == 130, done.stderr
     assert done.stderr == "sweetspot: interrupted; results so far are kept\n"
+
+
+def test_an_interrupt_while_the_program_loads_ends_it_without_a_traceback() -> None:
+    hook = (
+        "import os, signal, sys\n"
+        "class Hook:\n"
+        "    def find_spec(self, name, *a):\n"
+        "        if name == 'sweetspot.command_line' and 'LATE' not in os.environ:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Hook())\n"
+        "import sweetspot.__main__ as begin\n"
+        "sys.argv = ['sweetspot', '--version']\n"
+        "begin.run()\n"
+    )
+    done = typed("-c", hook)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+    done = typed("-c", hook, LATE="1")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("words", [("--version",), ("rig", "--help"), ("--help",)])
