@@ -73,9 +73,12 @@ class ReadingAhead:
         gc.enable()
         with os.fdopen(self._answer, "rb") as answer:
             data = answer.read()
-        os.waitpid(self._copy, 0)
         call: Call | None = pickle.loads(data) if data else None
         return call
+
+    def close(self) -> None:
+        """Wait until the copy has ended: it gives its memory back for some ms after its answer."""
+        os.waitpid(self._copy, 0)
 
 
 def _read(given: int) -> None:

@@ -14,7 +14,7 @@ import platform
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -143,9 +143,11 @@ def _done(words: list[str], *, as_json: bool) -> int:
     check_encoding(words)
     reading = reading_ahead(words)
     hash_files(words)
-    if reading and (call := reading.call_when_loaded()):
-        call.made()
-        return 0
+    if reading:
+        with closing(reading):
+            if call := reading.call_when_loaded():
+                call.made()
+                return 0
     from sweetspot.roof import typed  # typer and pydantic: 0.1 s
 
     return typed(as_json=as_json)
