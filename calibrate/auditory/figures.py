@@ -280,9 +280,8 @@ def _coherence(arm: Arm, h: Float) -> Float:
 
     ``h`` are responses to the sources ``(position, ear, source, tap)``.
     """
-    h = gate.until(h, arm.zero, arm.fs, arm.arrival + EARLY_S)
-    n = 1 << (h.shape[-1] - 1).bit_length()
-    H = np.fft.rfft(h, n, axis=-1)
+    n, end = 1 << (h.shape[-1] - 1).bit_length(), arm.arrival + EARLY_S
+    H = np.fft.rfft(gate.until(h[..., : gate.last_tap(arm.zero, arm.fs, end)], arm.zero, arm.fs, end), n, axis=-1)
     f = np.fft.rfftfreq(n, 1.0 / arm.fs)
     lags = round(1e-3 * arm.fs)
     out = []

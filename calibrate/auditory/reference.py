@@ -91,10 +91,11 @@ def facing_gain(polar: ImpulseResponse, drivers: tuple[int, int]) -> float:
         Those that play plain stereo.
     """
     end = gate.arrivals(polar)[0].min(axis=1) + FRONT_S
-    kept = gate.until(polar.h[:, 0, list(drivers)], polar.zero, polar.fs, end)
-    f = np.fft.rfftfreq(kept.shape[-1], 1.0 / polar.fs)
+    n, stop = polar.h.shape[-1], gate.last_tap(polar.zero, polar.fs, end)
+    kept = gate.until(polar.h[:, 0, list(drivers), :stop], polar.zero, polar.fs, end)
+    f = np.fft.rfftfreq(n, 1.0 / polar.fs)
     inside = (f >= MATCHED_HZ[0]) & (f <= MATCHED_HZ[1])
-    power = np.mean(np.abs(np.fft.rfft(kept, axis=-1)[..., inside]) ** 2, axis=-1)  # (direction, driver)
+    power = np.mean(np.abs(np.fft.rfft(kept, n, axis=-1)[..., inside]) ** 2, axis=-1)  # (direction, driver)
     ahead = int(np.argmin(np.abs(wrapped(np.radians(polar.positions["azimuth_deg"])))))
     return float(np.sqrt(np.mean(power.max(axis=0) / power[ahead])))
 

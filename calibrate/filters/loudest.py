@@ -12,7 +12,7 @@ from sweetspot.processor.guard import limited
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float, from_db
+from sweetspot.rigs.units import Complex, Float, from_db
 
 OVER_DB = 20.0
 """Programme is played so much above the ceiling: by then the guard holds its level."""
@@ -42,11 +42,10 @@ def within_limit(taps: Float, ir: ImpulseResponse, rig: Description) -> float:
     if ir.unit != "Pa/FS" or not mics or uncalibrated(rig, mics):
         return 1.0
     ceiling, place = rig.limits.ceiling, int(np.argmax(np.sum(ir.h**2, axis=(1, 2, 3))))
-    x = _noise(ir.fs)
-    n = x.shape[1] + taps.shape[-1] + ir.h.shape[-1]
+    n = _noise(ir.fs).shape[1] + taps.shape[-1] + ir.h.shape[-1]
     size = fft.next_fast_len(n, real=True)
-    X, W = fft.rfft(x, size), fft.rfft(np.asarray(taps, dtype=np.float64), size)
-    drivers = np.concatenate([np.einsum("cf,cdf->cdf", X, W), np.einsum("cf,cdf->df", X, W)[None]])
+    each = _noise_spectra(ir.fs, size)[:, None] * fft.rfft(np.asarray(taps, dtype=np.float64), size)
+    drivers = np.concatenate([each, each.sum(axis=0, keepdims=True)])
     H, levels = fft.rfft(ir.h[place].astype(np.float64), size), []
     for y in fft.irfft(drivers, size):
         peak = float(np.max(np.abs(y)))
@@ -57,6 +56,12 @@ def within_limit(taps: Float, ir: ImpulseResponse, rig: Description) -> float:
         levels.append(loudest_db(heard, np.ones(len(heard)), ir.fs)[0])
     allowed = rig.limits.loudest_db_spl - UNDER_LIMIT_DB
     return float(min(1.0, from_db(allowed - max(levels, default=-np.inf))))
+
+
+@lru_cache(maxsize=2)
+def _noise_spectra(fs: int, size: int) -> Complex:
+    """Spectra ``(3, frequency)`` of :func:`_noise`, the same for all units."""
+    return frozen("spectra", fft.rfft(_noise(fs), size), ndim=2, dtype=np.complex128)
 
 
 @lru_cache(maxsize=4)
