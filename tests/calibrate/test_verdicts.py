@@ -190,6 +190,7 @@ def test_the_processor_in_words() -> None:
         "processor: brutefir, left and right without upmix, 3.2 dB lower, as it has no guard; its latency of -96.04 "
         "samples (-2.00 ms) was measured and removed"
     )
+    assert ", 0.4 dB lower, as it has no guard" in ProcessorUsed("c", "upmix", 0.0, 48000, 0.4).text
     assert "96000.00 samples (2000.00 ms)" in ProcessorUsed("c", "upmix", 96000.0, 48000).text
     assert ProcessorUsed("c", "upmix", 0.01, 48000).text.endswith(
         "its latency of 0.01 samples (0.00 ms) was measured and removed"
