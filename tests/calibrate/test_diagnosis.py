@@ -29,7 +29,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import from_db
 
 FS = 47872
-F = np.arange(210.0, 5000.0, 35.0)
+F = np.arange(210.3, 5000.0, 35.0)
 AT = np.array([[0.07, 0.05, 0.0], [0.01, 0.08, 0.0], [0.02, -0.08, 0.0]])
 NAMES = ("woofer", "left", "right")
 HEAD_M = 1.6
@@ -688,7 +688,8 @@ def test_more_than_twenty_decibels_are_no_wrong_level(gain: float, named: bool) 
     w = s.w.copy()
     w[:, 0] *= gain
     w[:, 1] *= 1.5
-    two = list(driver_faults.paired(replace(s, heard=s.predicted(w=w)), p, NAMES))
+    noise = 1e-4 * np.random.default_rng(2).standard_normal(p.shape)  # of which the third driver takes next to nothing
+    two = list(driver_faults.paired(replace(s, heard=s.predicted(w=w) + noise), p, NAMES))
     text = f"driver 'woofer' is {words} and driver 'left' 3.5 dB high"
     assert [(name, t, n) for name, t, _, n in two] == [("two driver levels", text, 2)] * named
 
@@ -831,6 +832,42 @@ def test_a_factor_that_turns_the_phase_far_is_no_changed_response() -> None:
     change = driver_faults.band_change(bins, own * changes, own)
     assert change is not None
     assert change.text.startswith("above 3230 Hz, by up to +9.5 dB") or change.text.startswith("above 3200 Hz")
+
+
+@pytest.mark.parametrize(("bands", "named"), [(7, True), (8, False)])
+def test_a_band_is_at_most_seven_tenths_of_all(bands: int, named: bool) -> None:
+    f = np.arange(100.0, 316.0, 1.0)
+    each = driver_faults._sixths(f)
+    assert len(each) == 10
+    own = np.ones((1, 1, 1, len(f)), dtype=complex)
+    rest = own * np.where(np.arange(len(f)) < each[bands - 1].stop, 2.0, 1.0)
+    assert (driver_faults.band_change(bins_of(f), rest, own) is not None) is named
+
+
+def test_what_lies_beside_the_changed_band_is_not_named_with_it() -> None:
+    """A large factor that hardly weighs, just above."""
+    f = np.arange(100.0, 8000.0, 10.0)
+    bins, beside = bins_of(f), (f >= 800.0) & (f < 900.0)
+    bins.weight[beside] = 1e-6
+    own = np.ones((1, 1, 1, len(f)), dtype=complex)
+    rest = own * np.where(beside, 8.0, np.where((f >= 400.0) & (f < 800.0), 2.0, 1.0))
+    change = driver_faults.band_change(bins, rest, own)
+    assert change is not None
+    assert change.text == "from 400 to 790 Hz, by up to +6.0 dB"
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_drivers_part_comes_with_the_common_delay(timed: bool) -> None:
+    """At any level, also where one stimulus has nothing in a bin."""
+    s = scene(w=1e-3 * weights(), late=0.0 if timed else 151.3 / FS, timed=timed)
+    s = replace(s, w=1e-3 * s.w)
+    s.w[1, :, 3] = 0.0
+    p, (_, own) = s.predicted(), of_driver(s, 1)
+    q, part = driver_faults._together(s, p, own)
+    behind = 0.0 if timed else 151.3
+    assert q == pytest.approx(delayed(p, behind), abs=2e-2 * np.abs(p).max())
+    assert q == pytest.approx(s.aligned(p), abs=1e-9 * np.abs(p).max())
+    assert part == pytest.approx(own * s.aligned(p)[0, 0, 0] / p[0, 0, 0], abs=1e-9 * np.abs(p).max())
 
 
 @pytest.mark.parametrize(("db", "named"), [(0.45, False), (0.55, True), (-0.45, False), (-0.55, True)])

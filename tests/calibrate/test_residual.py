@@ -157,6 +157,17 @@ def test_clipped_filters_are_what_a_sweep_through_them_gives(level: float) -> No
     np.testing.assert_allclose(found, naive, atol=0.03 * np.abs(naive).max())
 
 
+def test_responses_through_filters_do_not_wrap() -> None:
+    """Of 2040 and 40 taps, which are together longer than 2048 samples."""
+    rng = np.random.default_rng(3)
+    h, taps = rng.standard_normal((1, 2, 3, 2040)), rng.standard_normal((3, 3, 40))
+    through = np.zeros((1, 2, 3, 2040))
+    for e, s, d in np.ndindex(2, 3, 3):
+        through[0, e, s] += np.convolve(h[0, e, d], taps[s, d])[:2040]
+    apart = residual._apart(response(h, ("a", "b", "c")), response(through, STIMULI), taps)
+    assert np.abs(apart).max() < 1e-9
+
+
 def test_the_lag_is_that_of_the_bins() -> None:
     f = np.arange(220.0, 4900.0, 30.0)
     one = [np.ones((*shape, len(f)), complex) for shape in ((1, 2, 1), (3, 1), (1, 2, 3))]
