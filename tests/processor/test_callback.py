@@ -63,6 +63,7 @@ class Machine:
     ends: dict[int, int] = field(default_factory=dict)
 
     def ask(self, clock: int, which: int, time: int) -> None:
+        assert clock == layout.clock()
         times = {layout.CLOCK_MONOTONIC: self.monotonic, layout.CLOCK_THREAD: self.thread}[which]
         now = times.pop(0) if times else 0.0
         carray(Pointer(int(time), np.dtype(np.int64)), 2)[:] = int(now), round(1e9 * (now - int(now)))
