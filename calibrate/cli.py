@@ -61,7 +61,9 @@ def verify(
     ] = "",
     again: Annotated[bool, typer.Option("--again", help="Verify a unit again that has already passed.")] = False,
     is_golden: Annotated[bool, typer.Option("--golden", help="Reference-unit check against stored results.")] = False,
-    shift: Annotated[float, typer.Option("--shift", help="Hours for which a golden-unit check is valid.")] = 8.0,
+    shift: Annotated[
+        float, typer.Option("--shift", help="Hours for which a golden-unit check is valid.", min=0.0, max=8760.0)
+    ] = 8.0,
     plain: Annotated[bool, typer.Option("--operator", help="One big verdict and one next action.")] = False,
     stimuli: Annotated[
         Path | None, typer.Option("--stimuli", help="Only write the sweeps here, for playback elsewhere.")

@@ -135,8 +135,12 @@ def stats(
 
 def limits(
     folder: FolderArg,
-    sigmas: Annotated[float, typer.Option("--sigmas", help="Allowed standard deviations over units.", min=0.5)] = 4.0,
-    guard: Annotated[float, typer.Option("--guard", help="Guard band in standard deviations of the gauge.")] = 2.0,
+    sigmas: Annotated[
+        float, typer.Option("--sigmas", help="Allowed standard deviations over units.", min=0.5, max=100.0)
+    ] = 4.0,
+    guard: Annotated[
+        float, typer.Option("--guard", help="Guard band in standard deviations of the gauge.", min=0.0, max=100.0)
+    ] = 2.0,
     out: Annotated[Path | None, typer.Option("--out", help="Write a limits.toml.")] = None,
     as_json: JsonOpt = False,
 ) -> None:

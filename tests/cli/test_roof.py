@@ -171,6 +171,21 @@ def test_a_number_out_of_its_range_is_named_with_its_value() -> None:
     assert "Invalid value for '--gain': '30.5': input should be less than or equal to 24" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fleet", "limits", ".", "--guard", "-3"),
+        ("fleet", "limits", ".", "--guard", "nan"),
+        ("fleet", "limits", ".", "--sigmas", "inf"),
+        ("verify", ".", "--shift", "nan"),
+    ],
+)
+def test_numbers_that_would_undo_a_verdict_are_refused(words: tuple[str, ...]) -> None:
+    done = typed("-c", "from sweetspot.command_line import main; main()", *words)
+    assert done.returncode == 2
+    assert f"Invalid value for '{words[-2]}': '{words[-1]}': input should be" in done.stderr
+
+
 @pytest.mark.parametrize("words", [(), ("process",), ("measure",), ("measure", "show")])
 def test_help_shows_a_type_beside_what_takes_a_value_and_none_beside_a_flag(words: tuple[str, ...]) -> None:
     done = typed("-c", "from sweetspot.command_line import main; main()", *words, "--help")
