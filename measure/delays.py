@@ -107,7 +107,10 @@ def envelope_delay_s(f: Float, spectrum: NDArray[np.complex128]) -> float:
     weight = np.gradient(f) * np.exp(-((np.log(np.maximum(f, 1.0) / 1500.0) / 1.2) ** 2))
     flat = spectrum / np.maximum(np.abs(spectrum), 1e-30) * weight
     t = np.arange(-0.005, reach, 1.0 / (ENVELOPE_FINE * min(max(step, 2000.0), 8000.0)))
-    total = np.concatenate([np.abs(np.exp(2j * np.pi * np.outer(part, f)) @ flat) for part in np.array_split(t, 64)])
+    # every part of t has the same turns, from where it begins: 9 ms a file, and 0.6 s with an exponential for each t
+    part = -(-len(t) // 64)
+    turns, begins = np.exp(2j * np.pi * np.outer(t[:part] - t[0], f)), np.exp(2j * np.pi * np.outer(f, t[::part]))
+    total = np.abs(turns @ (flat[:, None] * begins)).T.reshape(-1)[: len(t)]
     return float(t[int(np.argmax(total))])
 
 

@@ -18,6 +18,7 @@ import soundfile
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import BeamDesign, Design
+from sweetspot.measure import delays
 from sweetspot.measure.incoming import HeadWish, Wish, sets, text_file
 from sweetspot.measure.incoming.listing import entries
 from sweetspot.measure.incoming.sofa_file import SofaFile
@@ -395,3 +396,15 @@ def test_a_damaged_sofa_file_is_one_message(data: Path, tmp_path: Path) -> None:
         path.write_bytes(bytes(damaged))
         with suppress(BadInput):
             sets(path, Wish(head=HeadWish((25.0, -25.0))))
+
+
+@pytest.mark.parametrize("bins", [3, 64, 65, 200])
+def test_the_delay_of_an_envelope_is_that_of_the_sum_at_each_time(bins: int) -> None:
+    rng = np.random.default_rng(bins)
+    f = np.sort(rng.uniform(20.0, 20000.0, bins))
+    spectrum = rng.uniform(0.5, 2.0, bins) * np.exp(-2j * np.pi * f * 0.0123)
+    flat = np.exp(1j * np.angle(spectrum)) * np.gradient(f) * np.exp(-((np.log(f / 1500.0) / 1.2) ** 2))
+    step = 1.0 / (delays.ENVELOPE_FINE * np.clip(np.diff(f).max(), 2000.0, 8000.0))
+    times = np.arange(-0.005, min(delays.ENVELOPE_S, 1.0 / np.diff(f).min()), step)
+    sums = [abs(np.sum(flat * np.exp(2j * np.pi * f * t))) for t in times]
+    assert delays.envelope_delay_s(f, spectrum) == times[int(np.argmax(sums))]
