@@ -481,7 +481,8 @@ def test_a_walk_behind_other_filters_is_immediate(machine: Machine) -> None:
     assert y[:, -10 * BLOCK :] == pytest.approx(alone(each[2], x)[:, -10 * BLOCK :], abs=2e-6)
 
 
-def test_a_walk_while_the_other_filters_fade_in_or_out(machine: Machine) -> None:
+@pytest.mark.parametrize("last", [0, 2])
+def test_a_walk_while_the_other_filters_fade_in_or_out(machine: Machine, last: int) -> None:
     each = [filters(seed) for seed in (1, 2, 3)]
     bank = bank_of(each)
     x = noise(60)
@@ -492,14 +493,14 @@ def test_a_walk_while_the_other_filters_fade_in_or_out(machine: Machine) -> None
     it.play(x[:, 4 * BLOCK : 24 * BLOCK])
     it.at.controls[memory.WHICH] = 0.0
     y = [it.play(x[:, 24 * BLOCK : 25 * BLOCK])]
-    it.at.controls[memory.PLACE] = 2.0
+    it.at.controls[memory.PLACE] = last
     y.append(it.play(x[:, 25 * BLOCK :]))
     n, length = x.shape[1], each[0].length
     later = (np.where(np.arange(n) < 24 * BLOCK, 0.0, 1.0) * x).astype(np.float32)  # all that the bank has heard
     walk = np.r_[np.zeros(25 * BLOCK), cosine(n - 25 * BLOCK, round(crossfade.WALK_S * FS))]
     back = np.r_[np.zeros(24 * BLOCK + length), cosine(n - 24 * BLOCK - length, round(block.CHANGE_S * FS))]
     walk, back = (np.r_[np.zeros(it.made.latency), gain[: n - it.made.latency]] for gain in (walk, back))
-    there = (1.0 - walk) * alone(each[1], later) + walk * alone(each[2], later)
+    there = (1.0 - walk) * alone(each[1], later) + walk * alone(each[last], later)
     wanted = (1.0 - back) * alone(filters(9), x) + back * there
     assert np.concatenate(y, axis=1) == pytest.approx(wanted[:, 24 * BLOCK :], abs=2e-6)
 
@@ -604,6 +605,9 @@ def test_blocks_are_timed(machine: Machine, took: float, ran: float, held: int) 
     machine.monotonic[:] = 7.0, 7.0 + 0.1 * whole
     it.one(noise(1))
     assert (loads[low], loads.sum()) == (2, 3)
+    machine.monotonic[:], machine.thread[:] = [8.0, 8.0 + took * whole], [4.0, 4.0 + ran * whole]
+    it.one(noise(1))
+    assert meters[memory.HELD] == 2 * held
 
 
 def test_it_always_continues(machine: Machine) -> None:
