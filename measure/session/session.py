@@ -56,7 +56,6 @@ class Session:
 
     def __init__(self, file: File) -> None:
         self.path, self._open, self._file = file.path, file, file.root
-        self._room = 0
         self._clocks: dict[SetName, list[float]] = {}
         self._derived: dict[SetName, dict[str, Data]] = {}
 
@@ -353,7 +352,7 @@ class Session:
             The disk is full; the session is as it was before this capture.
         """
         disk.need(self.path, plan.capture_bytes + disk.MARGIN_BYTES, "the next capture")
-        self._room = disk.room(self.path, self._open.handle, plan.capture_bytes + disk.MARGIN_BYTES, self._room)
+        disk.try_to_grow(self.path, self._open.handle, plan.capture_bytes + disk.MARGIN_BYTES)
         capture = shot.capture
         raw = self._file.group(f"raw/{plan.name}")
         name = capture.key if shot.accepted else self._rejected_name(plan.name, capture)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import re
@@ -24,10 +23,10 @@ from sweetspot.measure import folder, plan, summary
 from sweetspot.measure.judge.attempts import Attempt, accounts
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.run import measure
-from sweetspot.measure.session import Session, disk
+from sweetspot.measure.session import Session
 from sweetspot.measure.session.layout import capture_chunks
 from sweetspot.measure.shot import ALL, CaptureKey
-from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held
+from sweetspot.rigs.errors import BadInput, Held
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Recording, Rig
 from sweetspot.rigs.rig_file.description import Description, parse
@@ -351,33 +350,3 @@ def means(session: Session, rig: Description) -> np.ndarray:
         assert found.reason is None
         sums.setdefault((capture.position, capture.single), []).append(found.responses[0].h)
     return np.moveaxis([[np.mean(sums[p, s], axis=0) for s in range(3)] for p in range(5)], 1, 2)
-
-
-def test_a_file_is_seldom_tried_to_grow_and_each_time_where_the_room_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whole steps as long as the disk has them, then what is wanted; the file keeps its length in any case."""
-    tried, limit = list[int](), 2500
-
-    def fallocate(handle: int, size: int, more: int) -> None:
-        tried.append(more)
-        os.ftruncate(handle, min(size + more, limit))  # systems allocate what there is, and then refuse
-        if size + more > limit:
-            raise OSError(errno.EDQUOT, "quota")
-
-    monkeypatch.setattr(os, "posix_fallocate", fallocate)
-    monkeypatch.setattr(disk, "AT_A_TIME", 1000)
-    path, known = tmp_path / "session.h5", 0
-    with path.open("wb") as file:
-        for _ in range(23):
-            known = disk.room(path, file.fileno(), 200, known)
-            assert os.fstat(file.fileno()).st_size == file.tell()
-            file.write(bytes(100))
-            file.flush()
-        assert known == 2400
-        assert tried == [1000, 1000, *[1000, 200] * 5]
-        file.write(bytes(10))
-        file.flush()
-        with pytest.raises(HardwareTrouble, match="the disk is full"):
-            disk.room(path, file.fileno(), 200, known)
-        assert os.fstat(file.fileno()).st_size == 2310
