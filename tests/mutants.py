@@ -131,9 +131,12 @@ EQUAL: dict[str, str] = {
     **_same("measure.judge.drift.x_changed", (24, 28, 29), "all that call it give as many of each"),
     **_same("measure.judge.drift.x_changed", (15, 18, 65, 97, 100), "differs at one value of a double"),
     **_same("measure.judge.drift.x_changed", (81, 83), "an even length is the default"),
-    **_same("calibrate.plant.gate.x__energy", (16, 18, 26), "another fast length, no shorter than what is looked at"),
+    **_same(
+        "calibrate.plant.gate.x__energy", (16, 18, 20, 26), "another fast length, no shorter than what is looked at"
+    ),
     **_same("calibrate.plant.gate.x__energy", (22,), "a sample more than is looked at"),
     **_same("calibrate.plant.gate.x__energy", (49,), "differs at 0 Hz by less than 1e-10 of the power"),
+    **_same("calibrate.plant.gate.x__energy", (63,), "rates are 8 kHz or more: never less than two samples"),
     **_same("calibrate.plant.gate.x__energy", (70, 73, 74), "as many of each by construction"),
     **_same("calibrate.plant.gate.x__energy", (79, 90), "the last axis is the default"),
     **_same("calibrate.plant.gate.x__energy", (100, 102), "squares in an array of their own"),
@@ -141,6 +144,7 @@ EQUAL: dict[str, str] = {
     **_same("calibrate.plant.gate.x__rise", (8,), "no value is False in an array of truths"),
     **_same("calibrate.plant.gate.x_resolved", (4,), "differs at one value of a double"),
     **_same("calibrate.plant.gate.x_lengths", (27, 29), "a ratio to a whole power"),
+    **_same("calibrate.plant.gate.x_shares", (21,), "below 1 Hz the longest window plays either way"),
     **_same("calibrate.plant.gate.x_shares", (34, 44), "no share is above one"),
     **_same("calibrate.plant.gate.x_shares", (45,), "they add up to one already"),
     **_same("measure.share.directivity.x_index_db", (44,), "other letters for the same sum"),
