@@ -13,7 +13,7 @@ from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.figures import DEPTH_HZ, DIRECT_S, DRY_DB, EarModel, ImageFigures
 from sweetspot.calibrate.auditory.reference import Pair, direct_spectra
 from sweetspot.calibrate.auditory.templates import Templates
-from sweetspot.calibrate.auditory.zone import OwnError, ZoneMap
+from sweetspot.calibrate.auditory.zone import LARGEST_DEG, OwnError, ZoneMap
 from sweetspot.calibrate.plant import Gate, frequencies, gate, grid, metrics, transform
 from sweetspot.calibrate.plant.places import DeviceField, Heads, correction, fitted, model
 from sweetspot.measure.impulse import ImpulseResponse
@@ -32,12 +32,6 @@ LEAST_MARGIN_DB = {"sides": 0.5, "centre": -3.0}
 
 FADES_M = 0.5
 """Distance from the nearest measured position over which its correction fades, m."""
-
-LARGEST_DEG = 6.0
-"""Largest expected error of a place that is trusted, degrees."""
-
-POLAR_LEFT_DB = -10.0
-"""Largest error of directions of the polar set predicted by their neighbours, dB re the response."""
 
 WINDOWS = 8
 """Lengths of time for which early energy is computed; between them it is interpolated."""
@@ -280,8 +274,7 @@ def zone_map(
     own = _own_error(m, small, calibrated, far_ear, here)
     uncertainty = _uncertainty(own, places, m.heads)
     margin = _margin(m, calibrated, calibrated.ear_spectra(direct, m.f, m.ears.fs), places)
-    polar_holds = bool(np.median(m.field.left_out_db) <= POLAR_LEFT_DB)
-    sure = (uncertainty <= LARGEST_DEG) & polar_holds
+    sure = (uncertainty <= LARGEST_DEG) & own.polar_holds
     cancellation = _cancellation(calibrated, direct, m, far_ear)
     return ZoneMap(
         x,
@@ -325,7 +318,8 @@ def _own_error(m: Measured, ear: EarModel, way: Playing, far_ear: Complex, here:
     alone = ear.azimuth(way.ear_spectra(here[rows], m.f, m.ears.fs)) - true
     db = _cancellation(way, direct, m, far_ear) - true_db
     left_deg, alone_deg = (float(np.degrees(np.sqrt(np.mean(e**2)))) for e in (off, alone))
-    return OwnError(left_deg, alone_deg, float(np.sqrt(np.mean(db**2))))
+    polar_db = float(np.median(m.field.left_out_db))
+    return OwnError(left_deg, alone_deg, float(np.sqrt(np.mean(db**2))), polar_db)
 
 
 def _left_out(h: Complex, here: Complex, rows: NDArray[np.intp]) -> Complex:

@@ -20,6 +20,12 @@ SIDE_DEG, CENTRE_DEG = 7.0, 5.0
 
 SOURCES = ("left", "right", "centre")
 
+LARGEST_DEG = 6.0
+"""Largest expected error of a place that is trusted, degrees."""
+
+POLAR_LEFT_DB = -10.0
+"""Largest error of directions of the polar set predicted by their neighbours, dB re the response."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OwnError:
@@ -33,11 +39,20 @@ class OwnError:
         The same without any measured position: the polar set and the head alone, degrees.
     cancellation_db
         Root mean square of the cancellation's error with the position left out, dB.
+    polar_db
+        Error of directions of the polar set predicted by their neighbours, median over drivers, dB re the response; of
+        maps before it was kept None.
     """
 
     left_out_deg: float
     model_deg: float
     cancellation_db: float
+    polar_db: float | None = None
+
+    @property
+    def polar_holds(self) -> bool:
+        """Whether the polar set is dense and clean enough to extrapolate from."""
+        return self.polar_db is None or self.polar_db <= POLAR_LEFT_DB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +144,7 @@ class ZoneMap:
                 "left_out_deg": round(self.own.left_out_deg, 3),
                 "model_deg": round(self.own.model_deg, 3),
                 "cancellation_db": round(self.own.cancellation_db, 3),
+                "polar_db": None if self.own.polar_db is None else round(self.own.polar_db, 1),
             },
         }
 
@@ -153,6 +169,24 @@ class ZoneMap:
         )
 
     @property
+    def doubt(self) -> str:
+        """Why no place is trusted for the sides, and what to do; empty if some are."""
+        if self.trusted.any():
+            return ""
+        if not self.own.polar_holds:
+            return (
+                f"directions of the polar set, predicted by their neighbours, are off by {self.own.polar_db:.1f} dB re "
+                f"the response (at most {POLAR_LEFT_DB:g} dB): measure it with a smaller polar.step_deg, or with less "
+                "noise"
+            )
+        if self.uncertainty_deg.min() > LARGEST_DEG:
+            return (
+                f"its expected error is {self.uncertainty_deg.min():.1f} degrees or more (at most {LARGEST_DEG:g}): "
+                "measure more head positions"
+            )
+        return "early reflections may outweigh the direct sound everywhere: measure with the reflecting surfaces damped"
+
+    @property
     def text(self) -> str:
         """A few lines for people."""
         whole = self.area_m2(np.ones(self.trusted.shape, dtype=bool))
@@ -166,7 +200,7 @@ class ZoneMap:
             f"  area with the sides within {SIDE_DEG:g} / the centre within {CENTRE_DEG:g} degrees, m2: {each}\n"
             f"  error of the map at positions left out of it: {self.own.left_out_deg:.1f} degrees, "
             f"{self.own.cancellation_db:.1f} dB of cancellation (polar set and head alone: "
-            f"{self.own.model_deg:.1f} degrees)"
+            f"{self.own.model_deg:.1f} degrees)" + (f"\n  not trusted: {self.doubt}" if self.doubt else "")
         )
 
 

@@ -102,7 +102,7 @@ def _zone(e: Evidence, zone: ZoneMap, what: str) -> Picture:
         f"From above, the device at the bottom, the cross at the measured head. {worst}; the line encloses errors of "
         f"at most {limit:g}°. Grey: not trusted and not counted; the map is valid for {known:.0f} % of its "
         f"places. Extrapolated from the measured positions by the polar set and the head; its error at left-out "
-        f"positions is {zone.own.left_out_deg:.1f}°.",
+        f"positions is {zone.own.left_out_deg:.1f}°." + (f" Not trusted: {zone.doubt}." if zone.doubt else ""),
         draw,
         size=(5.9, 6.9),
     )
@@ -209,12 +209,12 @@ def table(e: Evidence) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": image_plots.NAMES[name],
-                "width": f"{arm.width_deg:.0f}".replace("-", "\N{MINUS SIGN}"),
+                "width": f"{arm.width_deg:.0f}",
                 "focus": f"{arm.focus_deg:.0f}",
-                "sides": f"{min(drr[0], drr[1]):.1f}".replace("-", "\N{MINUS SIGN}"),
-                "centre": f"{drr[2]:.1f}".replace("-", "\N{MINUS SIGN}"),
+                "sides": f"{min(drr[0], drr[1]):.1f}",
+                "centre": f"{drr[2]:.1f}",
                 "tone": f"{arm.tone_rms_db:.1f}",
-                "loudness": NONE if music is None else f"{music:+.1f}".replace("-", "\N{MINUS SIGN}"),
+                "loudness": NONE if music is None else f"{music:+.1f}",
                 **{
                     f"zone_{what}": area(e.zone, name, what) if e.zone and name in e.zone.azimuth_deg else NONE
                     for what in ("sides", "centre")
@@ -262,7 +262,7 @@ def _band(ends: tuple[float, float]) -> str:
 def _tile(name: str, value: str, unit: str, more: str) -> dict[str, str]:
     return {
         "name": name,
-        "value": value.replace("-", "\N{MINUS SIGN}"),
+        "value": value,
         "unit": unit,
         "more": more.replace(" -", " \N{MINUS SIGN}"),
     }

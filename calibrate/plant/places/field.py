@@ -83,8 +83,12 @@ class DeviceField:
 
     @property
     def left_out_db(self) -> Float:
-        """:attr:`left_out` as mean over frequencies ``(driver,)``, dB."""
-        return power_db(self.left_out.mean(axis=1))
+        """:attr:`left_out` as mean level over frequencies ``(driver,)``, dB.
+
+        A ring of coarse steps predicts nothing at the highest frequencies, with errors above the response itself. They
+        count by their share of the band: a mean of power would be that of the highest octave alone.
+        """
+        return np.asarray(power_db(self.left_out + SMALL).mean(axis=1))
 
     @property
     def k(self) -> Float:
