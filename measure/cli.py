@@ -23,7 +23,7 @@ from sweetspot.measure.session import RawKept, Session, without_raw
 from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud, command
 from sweetspot.rigs.load import check_files, find, open_rig
-from sweetspot.rigs.names import check_serial
+from sweetspot.rigs.names import check_serial, many
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.quick_start import quick_start
@@ -379,7 +379,7 @@ def export_(
         rig, errors = session.rig(), standard_errors.of(session)
     with alone_in(out):
         files = export.write(sets, to, about, out, rig=rig, tracked=tracked, errors=errors)
-    result({"run": str(run), "files": [str(f) for f in files]}, f"{len(files)} files in {out}", as_json=as_json)
+    result({"run": str(run), "files": [str(f) for f in files]}, f"{many(len(files), 'file')} in {out}", as_json=as_json)
 
 
 def sofa_(

@@ -10,6 +10,7 @@ from sweetspot.measure.impulse import ImpulseResponse, elevations_deg, ring_rows
 from sweetspot.measure.overlap import cannot, shortest
 from sweetspot.measure.plan import OverlapMode, Plan
 from sweetspot.measure.session import Session
+from sweetspot.rigs.names import many
 
 SHOWN = 12
 """Positions that a dry run names on the screen; all are in its JSON."""
@@ -42,8 +43,8 @@ def of_plan(plan: Plan, left: int | None = None, overlap: OverlapMode | None = N
     more = [f"  and {len(plan.order) - SHOWN} more"] if len(plan.order) > SHOWN else []
     again = [] if plan.closing is None else [f"  position {plan.closing.position + 1} again, for closure"]
     head = (
-        f"{plan.name}: {count} captures of {seconds:.1f} s, {_minutes(count * seconds)} of sound, without moves, "
-        f"{count * plan.capture_bytes / 1e6:.1f} MB"
+        f"{plan.name}: {many(count, 'capture')} of {seconds:.1f} s, {_minutes(count * seconds)} of sound, without "
+        f"moves, {count * plan.capture_bytes / 1e6:.1f} MB"
     )
     return data, "\n".join([head, *_at_best(plan, data, overlap), *first, *more, *again])
 

@@ -13,6 +13,7 @@ from sweetspot.processor.filterset import FilterSet, UpmixSettings, louder
 from sweetspot.processor.render import Rendered, measured, ready, render_file
 from sweetspot.processor.run_folder import bank_within_rig, noted_within_rig
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import many
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.storage import check_apart
 from sweetspot.rigs.units import db, from_db
@@ -188,7 +189,7 @@ def _lines(filters: FilterSet, out: Path, done: Rendered) -> str:
     worked = f"limiter: up to {done.limiter_db:.2f} dB on {done.limited} samples" if done.limited else "limiter: idle"
     return "\n".join(
         [
-            f"{out}: {len(filters.drivers)} drivers, {done.samples} samples at {done.fs} Hz",
+            f"{out}: {many(len(filters.drivers), 'driver')}, {done.samples} samples at {done.fs} Hz",
             *rows,
             f"  {room} the ceiling of {float(db(done.ceiling)):.2f} dBFS; {worked}",
             f"  delay removed: {done.latency} samples of the engine; the filters' {filters.delay_samples} stay",

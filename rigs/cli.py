@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from sweetspot.rigs.names import many
 from sweetspot.rigs.progress import result, say
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
@@ -123,7 +124,8 @@ def new(
         full_scale_v=full_scale,
     )
     scaffold.save(scaffold.rig_text(made), path)
-    lines = [f"{path}: {len(made.drivers)} drivers; wire the outputs {', '.join(str(d.channel) for d in made.drivers)}"]
+    outputs = ", ".join(str(d.channel) for d in made.drivers)
+    lines = [f"{path}: {many(len(made.drivers), 'driver')}; wire the outputs {outputs}"]
     lines += [f"loopback: a cable from output {made.loopback[0]} to input {made.loopback[1]}"]
     lines += [] if device is None or device == "lab" else [*_missing(device), *_missing(output)]
     lines += [f"next: sweetspot rig check {path}"]

@@ -1,4 +1,4 @@
-"""Serial numbers and names: one rule for typed, scanned and stored ones."""
+"""Serial numbers and names: one rule for typed, scanned and stored ones; and counts of things in messages."""
 
 from __future__ import annotations
 
@@ -45,6 +45,11 @@ def check_serial(text: str, where: str) -> str:
             "and no dot at its end"
         )
     return text
+
+
+def many(count: int, thing: str) -> str:
+    """A count with its noun: ``1 file``, ``2 files``."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def check_name(text: str, where: str) -> str:

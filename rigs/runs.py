@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from sweetspot.rigs.errors import BadInput
@@ -9,6 +10,10 @@ from sweetspot.rigs.errors import BadInput
 SESSION = "session.h5"
 RUNS = Path("runs")
 """Where runs are kept by default."""
+
+
+STARTED = re.compile(r"\d{8}T\d{6}Z")
+"""How the name of a run folder begins."""
 
 
 def runs_of(unit: Path) -> list[Path]:
@@ -38,6 +43,7 @@ def located(run: Path) -> Path:
         return run
     unit = run if run.is_dir() else RUNS / run if len(run.parts) == 1 else run
     if found := runs_of(unit):
+        _check_one_unit(unit, found)
         return next((run for run in reversed(found) if len(found) == 1 or not templates_alone(run)), found[-1])
     if units := sorted(p.parent.parent.name for p in unit.glob(f"*/*/{SESSION}")):
         names = list(dict.fromkeys(units))
@@ -51,6 +57,31 @@ def located(run: Path) -> Path:
             f"Measure one: sweetspot measure ears RIG --unit {run}"
         )
     return run
+
+
+def _check_one_unit(folder: Path, found: list[Path]) -> None:
+    """Refuse a folder whose latest run cannot be known: of several units, or not named by the time of its start.
+
+    Raises
+    ------
+    BadInput
+        Names some of its runs.
+    """
+    if len(found) == 1:
+        return
+    from sweetspot.rigs.storage import unit_in  # slow to import: h5py
+
+    names = ", ".join(run.name for run in found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
+    if unnamed := [run.name for run in found if not STARTED.match(run.name)]:
+        raise BadInput(
+            f"{folder}: holds {len(found)} runs, of which the latest is not known: the name of {unnamed[0]!r} does not "
+            f"begin with its time (20261231T235959Z-RIG); name one of them: {names}"
+        )
+    units = sorted({unit_in(run / SESSION) for run in found} - {""})
+    if len(units) > 1:
+        raise BadInput(
+            f"{folder}: holds runs of {len(units)} units ({', '.join(units[:8])}); name one of them: {names}"
+        )
 
 
 def begun(run: Path) -> Path:

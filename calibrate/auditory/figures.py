@@ -181,11 +181,11 @@ class ImageFigures:
         """One line for people."""
         az, drr = np.round(self.azimuth_deg) + 0.0, self.drr_db.mean(axis=0)
         level = self.loudness_db.get("music")
-        louder = "" if level is None else f", loudness {level:+.1f} dB re plain"
+        louder = "" if level is None else f", loudness {level:+z.1f} dB re plain"
         return (
             f"{self.name:<10} {az[0]:+4.0f} /{az[1]:+4.0f} /{az[2]:+4.0f} /{az[3]:+4.0f} /{az[4]:+4.0f} deg, width "
-            f"{self.width_deg:3.0f}, focus {self.focus_deg:2.0f} deg, DRR {drr[0]:.1f} / {drr[2]:.1f} / {drr[1]:.1f} "
-            f"dB, tone {self.tone_rms_db:.1f} dB{louder}"
+            f"{self.width_deg:z3.0f}, focus {self.focus_deg:2.0f} deg, DRR {drr[0]:.1f} / {drr[2]:.1f} / {drr[1]:.1f} "
+            f"dB, tone {self.tone_rms_db:z.1f} dB{louder}"
         )
 
 

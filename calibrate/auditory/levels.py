@@ -54,9 +54,9 @@ class Loudness:
         """One line for people."""
         own = self.re_plain_db["calibrated"]
         return (
-            f"loudness re plain stereo at the same driver ceiling: music {own['music']:+.1f} dB, speech "
-            f"{own['speech']:+.1f} dB; at most {self.max_spl_db:.1f} dB SPL at the listener; music stays "
-            f"{self.headroom_db:.1f} dB under the ceiling"
+            f"loudness re plain stereo at the same driver ceiling: music {own['music']:+z.1f} dB, speech "
+            f"{own['speech']:+z.1f} dB; at most {self.max_spl_db:z.1f} dB SPL at the listener; music stays "
+            f"{self.headroom_db:z.1f} dB under the ceiling"
         )
 
 

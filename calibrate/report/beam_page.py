@@ -126,16 +126,17 @@ def _gathered(run: Path, beam: BeamFit) -> BeamEvidence:
 
 def _text(e: BeamEvidence, run: str, pictures: dict[str, list[Picture]]) -> str:
     degrees = np.sort(e.polar.positions["azimuth_deg"])
-    return templates.page("beam_page.html.j2").render(
-        e=e,
-        run=run,
-        pictures=pictures,
-        tiles=_tiles(e.beam),
-        lines=e.beam.text.split("\n"),
-        bands=_bands(e.beam),
-        directions=f"{len(degrees)} directions, {degrees[0]:g} to {degrees[-1]:g}°",
-        versions={n: standing.version(n) for n in ("sweetspot", "numpy", "scipy", "matplotlib")},
-    )
+    values = {
+        "e": e,
+        "run": run,
+        "pictures": pictures,
+        "tiles": _tiles(e.beam),
+        "lines": e.beam.text.split("\n"),
+        "bands": _bands(e.beam),
+        "directions": f"{len(degrees)} directions, {degrees[0]:g} to {degrees[-1]:g}°",
+        "versions": {n: standing.version(n) for n in ("sweetspot", "numpy", "scipy", "matplotlib")},
+    }
+    return templates.rendered("beam_page.html.j2", values)
 
 
 def _bands(beam: BeamFit) -> list[tuple[str, str, str]]:

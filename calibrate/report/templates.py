@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined, Template
@@ -27,7 +29,40 @@ class Compiled(BytecodeCache):
         keeper.drop_others(f"template-{bucket.key}-*.bin")
 
 
-def page(name: str = "page.html.j2") -> Template:
+_ELEMENTS = "(?:script|style|svg|pre|code|time)"
+
+ASIDE = re.compile(rf"(<{_ELEMENTS}\b.*?</{_ELEMENTS}>|<[^>]*>)", re.DOTALL)
+"""What is not text for people: tags, pictures, programs, and what is shown verbatim."""
+
+ZERO = re.compile(r"(?<![\w.\u2013-])-(0(?:\.0+)?)(?!\.?\d)")
+"""A zero that rounding left a sign."""
+
+NEGATIVE = re.compile(r"(?<![\w.\u2013-])-(?=\d)")
+"""The hyphen of a negative number."""
+
+
+def rendered(name: str, values: dict[str, Any]) -> str:
+    """A page from its template, its numbers set as :func:`typeset` does."""
+    return typeset(page(name).render(values))
+
+
+def typeset(page: str) -> str:
+    """A page whose negative numbers all have a minus sign, as those of its pictures, and whose zeros have no sign.
+
+    Tags, pictures, and what is shown verbatim (files, commands) stay as they are.
+    """
+    parts = ASIDE.split(page)
+    parts[::2] = (_signed(text) for text in parts[::2])
+    return "".join(parts)
+
+
+def _signed(text: str) -> str:
+    if "-" not in text:
+        return text
+    return NEGATIVE.sub("\N{MINUS SIGN}", ZERO.sub(r"\1", text.replace("+-", "±")))
+
+
+def page(name: str) -> Template:
     """A page's template."""
     environment = Environment(
         loader=PackageLoader("sweetspot.calibrate.report", "."),

@@ -91,11 +91,9 @@ def write_noting_changes(
         step("pictures")
         ((clips, program),) = beside()
         made_from = standing.sources(run, music, program)
-        content = templates.page().render(
-            pictures=page.grouped(drawn),
-            clips=clips,
-            hashes={name: made_from["files"][name] for name in LISTED if name in made_from["files"]},
-            **values,
+        shown = {name: made_from["files"][name] for name in LISTED if name in made_from["files"]}
+        content = templates.rendered(
+            "page.html.j2", {"pictures": page.grouped(drawn), "clips": clips, "hashes": shown, **values}
         )
         step("sounds")
     if standing.state(run) == before:  # else it may be made from two states

@@ -130,6 +130,6 @@ def written(run: Path, filters: FilterSet) -> str:
     lower = float(db(limits_of(run / "rig.toml").limits.ceiling / filters.ceiling))
     return (
         f"{run / 'filterset.h5'}: {filters.length} taps, delay {filters.delay_samples} samples, "
-        f"insertion loss {filters.headroom_db:.1f} dB"
+        f"insertion loss {filters.headroom_db:z.1f} dB"
         + (f"; {lower:.1f} dB of it, and of the ceiling, for limits.loudest_db_spl" if lower > LEAST_DB else "")
     )

@@ -134,8 +134,8 @@ def table(found: tuple[ExplainedBand, ...]) -> str:
     """The bands as text."""
     head = f"{'':>6} {'Hz':>6}  {'limit':<7}{'share':>6} {'target':>7} {'counted':>8} {'design':>7} {'score':>6}"
     rows = [
-        f"{b.side:>6} {b.f:6g}  {b.limit:<7}{b.share:6.0%} {b.target_db:7.1f} {b.expected_db:8.1f} "
-        f"{b.design_db:7.1f} {b.score_db:6.1f}  {b.reason}"
+        f"{b.side:>6} {b.f:6g}  {b.limit:<7}{b.share:6.0%} {b.target_db:z7.1f} {b.expected_db:z8.1f} "
+        f"{b.design_db:z7.1f} {b.score_db:z6.1f}  {b.reason}"
         for b in found
     ]
     title = "Cancellation in third octaves, dB, and its active limit. Counted: with the errors assumed by the design"

@@ -273,7 +273,7 @@ def text(value: float | None) -> str:
         return "-"
     if np.isnan(value):
         return "unknown"
-    return "none" if value < NOTHING_DB else f"{value:.1f}"
+    return "none" if value < NOTHING_DB else f"{value:z.1f}"
 
 
 def to_dict(found: tuple[MetricRow, ...]) -> list[dict[str, Any]]:

@@ -50,7 +50,7 @@ class Beaten:
         theirs: list[str] = []
         for key, name in names.items():
             better = -off[key] if key == "effort_db" else off[key]
-            text = f"{name} {each[key][0]:.1f} against {each[key][1]:.1f} dB ({off[key]:+.1f} dB)"
+            text = f"{name} {each[key][0]:z.1f} against {each[key][1]:z.1f} dB ({off[key]:+z.1f} dB)"
             if abs(better) >= AHEAD_DB:
                 (ours if better > 0.0 else theirs).append(text)
         return ours, theirs
@@ -61,7 +61,7 @@ class Beaten:
         bands."""
         a, b = self.ours, self.theirs
         higher = [
-            f"at {_hz(i)} ({b.mean[i]:.1f} against {a.mean[i]:.1f} dB, {b.mean[i] - a.mean[i]:+.1f} dB)"
+            f"at {_hz(i)} ({b.mean[i]:z.1f} against {a.mean[i]:z.1f} dB, {b.mean[i] - a.mean[i]:+z.1f} dB)"
             for i in self.bands
         ]
         ours, theirs = self._words()
@@ -83,7 +83,7 @@ class Beaten:
         """One sentence on ours with their effort, in the same bands."""
         rows, b = list(self.bands), self.theirs
         parts = [
-            f"{name} {x[rows].mean():.1f} against {y[rows].mean():.1f} dB"
+            f"{name} {x[rows].mean():z.1f} against {y[rows].mean():z.1f} dB"
             for name, x, y in (
                 ("mean", m.mean, b.mean),
                 ("tenth percentile", m.p10, b.p10),
@@ -91,7 +91,7 @@ class Beaten:
                 ("effort", m.effort, b.effort),
             )
         ]
-        parts.append(f"loudness {m.loudness:.1f} against {b.loudness:.1f} dB")
+        parts.append(f"loudness {m.loudness:z.1f} against {b.loudness:z.1f} dB")
         return f"Given the effort of {b.name}, {self.ours.name} has there: {', '.join(parts)}."
 
     def to_dict(self) -> dict[str, Any]:

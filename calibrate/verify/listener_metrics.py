@@ -119,7 +119,7 @@ def _width(j: _Judge) -> Metric:
     target = j.wanted.width_deg
     return j.metric(
         "width",
-        f"Hard left to hard right spans {j.own.width_deg:.0f}°, against {target:.0f}° of the reference pair.",
+        f"Hard left to hard right spans {j.own.width_deg:z.0f}°, against {target:z.0f}° of the reference pair.",
         lambda own, _: abs(own.width_deg - target),
         np.degrees(j.own.azimuth[:, LEFT] - j.own.azimuth[:, RIGHT]),
         image=True,
@@ -184,7 +184,7 @@ def _loudness(j: _Judge) -> tuple[Metric, ...]:
     worst = min(own, key=lambda name: own[name])
     made = j.metric(
         "loudness",
-        f"BS.1770 loudness at the ears on {worst}, {own[worst]:+.1f} dB re plain stereo on this unit at the same "
+        f"BS.1770 loudness at the ears on {worst}, {own[worst]:+z.1f} dB re plain stereo on this unit at the same "
         "driver ceiling; 10 dB are half as loud.",
         lambda own, _: -min(own.loudness_db.values(), default=np.nan),
         np.zeros(0),

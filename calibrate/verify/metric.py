@@ -118,8 +118,8 @@ class Metric:
     @property
     def text(self) -> str:
         """One line with the value and the limit."""
-        sure = f" ± {self.guard:.1f}" if self.uncertainty is not None else ""
-        line = f"{self.name}: {self.heard:.1f}{sure} {self.unit}".rstrip()
+        sure = f" ± {self.guard:z.1f}" if self.uncertainty is not None else ""
+        line = f"{self.name}: {self.heard:z.1f}{sure} {self.unit}".rstrip()
         line += f", {self.sense} {self.limit:.4g} {self.unit}".rstrip()
         line += " is advised" if self.warns else " is needed"
         why = "margin below its uncertainty" if self._near else "uncertainty too large"

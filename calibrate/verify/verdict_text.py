@@ -33,8 +33,7 @@ def lines(verdict: Verification) -> str:
 
 def number(value: float, places: int = 2) -> str:
     """A value for people, never ``-0.00``."""
-    text = f"{value:.{places}f}"
-    return text.lstrip("-") if float(text) == 0.0 else text
+    return f"{value:z.{places}f}"
 
 
 def _metric(m: Metric) -> str:

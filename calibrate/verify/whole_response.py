@@ -42,8 +42,8 @@ class OverHeads:
     def text(self) -> str:
         """The mean with its spread."""
         if self.heads < 2:
-            return f"{self.mean:.1f} dB at one head position"
-        return f"{self.mean:.1f} ± {self.spread:.1f} dB over {self.heads} head positions"
+            return f"{self.mean:z.1f} dB at one head position"
+        return f"{self.mean:z.1f} ± {self.spread:z.1f} dB over {self.heads} head positions"
 
     @classmethod
     def of(cls, db: Float, inside: NDArray[np.bool_]) -> OverHeads:

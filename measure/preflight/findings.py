@@ -106,7 +106,8 @@ def of_amplifier(observed: Observation) -> Iterator[Finding]:
                 "amplifier", driver.name, "warn", f"no signal at {', '.join(deaf)}, where other drivers arrive"
             )
     if there[hearing].any(axis=0).all():
-        yield Finding("amplifier", "all", "pass", f"signal from all {len(names)} drivers")
+        text = "signal from the driver" if len(names) == 1 else f"signal from all {len(names)} drivers"
+        yield Finding("amplifier", "all", "pass", text)
 
 
 def of_microphones(observed: Observation) -> Iterator[Finding]:

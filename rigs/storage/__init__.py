@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.storage.hdf5 import foreign as foreign
     from sweetspot.rigs.storage.hdf5 import names_in as names_in
     from sweetspot.rigs.storage.hdf5 import root_text as root_text
+    from sweetspot.rigs.storage.hdf5 import unit_in as unit_in
     from sweetspot.rigs.storage.kept import Kept as Kept
     from sweetspot.rigs.storage.kept import kept_array as kept_array
     from sweetspot.rigs.storage.kept_data import check_apart as check_apart

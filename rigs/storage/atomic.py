@@ -74,6 +74,8 @@ def replacing(path: Path, suffix: str = "", *, synced: bool = True) -> Iterator[
         The true cause: a full or read-only disk, a missing folder, something there that is no file or holds data of
         another kind.
     """
+    if path.name == "-":
+        raise BadInput(f"{path}: nothing is written to the standard output; give a file name")
     place = Path(os.path.realpath(path))
     part = place.with_name(f".{place.name[:120]}.{_owner()}-{secrets.token_hex(4)}.part{suffix}")
     try:

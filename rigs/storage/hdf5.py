@@ -114,6 +114,15 @@ def names_in(path: Path, group: str) -> tuple[str, ...]:
         return ()
 
 
+def unit_in(path: Path) -> str:
+    """The serial number of the unit that a file names, unchecked; empty where it cannot be read."""
+    try:
+        with h5py.File(path, "r") as file:
+            return str(Group(file, path, True, "").attrs.get("unit_serial") or "")[:80]
+    except (OSError, RuntimeError, ValueError, KeyError, SweetspotError):
+        return ""
+
+
 def schema_of(path: Path) -> str:
     """The schema of an HDF5 file, ``SOFA`` for AES69 files; empty if it cannot be read."""
     try:

@@ -184,6 +184,26 @@ def test_every_reference_inside_the_page_has_one_target(verified: Path, page: Pa
     assert wanted - set(page.ids) == set()
 
 
+def test_numbers_have_one_minus_and_zeros_none() -> None:
+    """By hand: what is text gets a minus, tags, pictures, commands and names keep their hyphens."""
+    page = (
+        '<p title="-3">-0.0 dB, -0.04 dB, (-21.5 to -3), +-30°, +0.0, low-pass, U-7, 3-4, -0 µs. -0.</p>'
+        "<pre>limits_deg = [-180, 180]</pre><code>--gain -3</code><svg><text>-5</text></svg>-6"
+    )
+    assert templates.typeset(page) == (
+        '<p title="-3">0.0 dB, \u22120.04 dB, (\u221221.5 to \u22123), ±30°, +0.0, low-pass, U-7, 3-4, 0 µs. '
+        "0.</p><pre>limits_deg = [-180, 180]</pre><code>--gain -3</code><svg><text>-5</text></svg>\u22126"
+    )
+
+
+def test_no_negative_number_of_a_page_has_a_hyphen(verified: Path) -> None:
+    text = re.sub(
+        r"<(script|style|svg|pre|code|time)\b.*?</\1>|<[^>]*>", " ", (verified / "report.html").read_text(), flags=re.S
+    )
+    assert "\u2212" in text
+    assert re.findall(r"[^\w.\u2013-]-\d|\+-", text) == []
+
+
 def test_headings_are_in_order(page: Page) -> None:
     assert page.headings[0] == 1
     assert page.headings.count(1) == 1
@@ -200,12 +220,13 @@ def test_every_drawing_says_what_it_shows(page: Page) -> None:
 
 def test_page_holds_the_verdict_and_its_figures(verified: Path, page: Page) -> None:
     verdict = steps.judge(verified, steps.fitted_of(verified), Limits())
-    assert ("✓ PASS" if verdict.passed else "✗ FAIL") in page.text
+    text = page.text.replace("\N{MINUS SIGN}", "-")
+    assert ("✓ PASS" if verdict.passed else "✗ FAIL") in text
     for metric in verdict.metrics:
-        assert metric.name.replace("+-", "±") in page.text
-        assert f"{metric.heard:.1f}" in page.text
+        assert metric.name.replace("+-", "±") in text
+        assert f"{metric.heard:z.1f}" in text
     for reason in verdict.reasons[:3]:
-        assert reason.replace("+-", "±") in page.text
+        assert reason.replace("+-", "±") in text
     assert SERIAL in page.text
     assert steps.sha256(verified / "filterset.h5") in page.text
     assert (verified / "rig.toml").read_text(encoding="utf-8").split()[-1] in page.text

@@ -148,6 +148,20 @@ def test_file_with_one_channel(sweetspot: Run, filterset: Path, tmp_path: Path) 
     assert not (tmp_path / "out.wav").exists()
 
 
+def test_a_dash_is_no_file(sweetspot: Run, filterset: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", np.zeros((480, 2)), 48000)
+    done = sweetspot("process", filterset, "in.wav", "-")
+    outcome(done, 2, "-: nothing is written to the standard output; give a file name")
+    assert not (tmp_path / "-").exists()
+
+
+def test_a_share_without_the_linear_form(sweetspot: Run, filterset: Path, tmp_path: Path) -> None:
+    words = ("export", filterset, "--to", "ffmpeg", "--out", tmp_path / "out", "--share", "0.4")
+    outcome(sweetspot(*words), 2, "--share 0.4 is the factor of the linear form: add --form linear")
+    assert not (tmp_path / "out").exists()
+    assert sweetspot(*words, "--form", "linear").returncode == 0
+
+
 def test_other_sampling_rate_is_resampled_and_reported(sweetspot: Run, filterset: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "in.wav", 0.1 * np.ones((4410, 2)) * np.hanning(4410)[:, None], 44100)
     done = sweetspot("process", filterset, "in.wav", "out.wav")

@@ -44,6 +44,24 @@ def test_a_serial_number_or_a_units_folder_is_its_latest_run(kept: Path, monkeyp
         located(Path("runs"))
 
 
+def test_the_latest_of_a_folder_is_known_by_times_and_of_one_unit_alone(kept: Path, tmp_path: Path) -> None:
+    """Two runs of one unit under names of one's own, and of two units under their times, in any folder."""
+    own, mixed = tmp_path / "own", tmp_path / "mixed"
+    for name in ("good", "after repair"):
+        shutil.copytree(kept, own / name)
+    with pytest.raises(BadInput, match="2 runs, of which the latest is not known: the name of 'after repair'"):
+        located(own)
+    for name in ("20260101T000000Z-desk", "20260201T000000Z-desk"):
+        shutil.copytree(kept, mixed / name)
+    assert located(mixed).name == "20260201T000000Z-desk"
+    with h5py.File(mixed / "20260201T000000Z-desk" / "session.h5", "a") as file:
+        file.attrs["unit_serial"] = "T-10"
+    with pytest.raises(BadInput, match=r"runs of 2 units \(T-10, T-9\); name one of them: 20260101T000000Z-desk, 2026"):
+        located(mixed)
+    shutil.rmtree(own / "good")
+    assert located(own).name == "after repair"
+
+
 def test_templates_of_a_head_hide_no_session_of_a_unit(kept: Path) -> None:
     """Templates measured later, with the unit's serial number: its latest run is still the one with its responses."""
     unit, name = kept.parent, f"29990101T000000Z-{kept.name.split('-')[1]}"

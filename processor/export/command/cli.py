@@ -30,6 +30,7 @@ from sweetspot.processor.export.unguarded import without_guard
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.run_folder import bank_within_rig, driver_limits, noted_within_rig
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import many
 from sweetspot.rigs.progress import result, tracked
 
 Form = StrEnum("Form", {f.upper(): f for f in FORMS})  # type: ignore[misc]
@@ -61,8 +62,9 @@ def export(
         typer.Option("--form", help="Form for engines without an upmix: plain stereo, or linear with C = a (L + R)."),
     ] = Form("stereo"),
     share: Annotated[
-        float, typer.Option("--share", min=0.0, max=0.5, help="Factor a of the linear form.")
-    ] = LINEAR_SHARE,
+        float | None,
+        typer.Option("--share", min=0.0, max=0.5, help=f"Factor a of the linear form; {LINEAR_SHARE} if not given."),
+    ] = None,
     block: Annotated[int, typer.Option("--block", min=0, help="Block size, samples; 0: the engine's default.")] = 0,
     capture: Annotated[str, typer.Option("--capture", help="Live input device, by the engine's name for it.")] = "",
     playback: Annotated[str, typer.Option("--playback", help="Live output device.")] = "",
@@ -74,11 +76,13 @@ def export(
     as_json: JsonOpt = False,
 ) -> None:
     """Write the filters as files that another engine can load."""
+    if share is not None and form.value != "linear":
+        raise BadInput(f"--share {share:g} is the factor of the linear form: add --form linear, or omit --share")
     filters, changes = noted_within_rig(filterset)
     plain = store.reference_of(filterset, filters)
     options = Options(
         form.value,
-        share,
+        LINEAR_SHARE if share is None else share,
         plain=plain,
         block=block,
         capture=capture,
@@ -112,7 +116,8 @@ def export(
     data |= {"changed_since": list(changes), "notes": list(made.notes), "gain_lowered_db": lowered_db}
     if compared:
         data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}
-    lines = [f"{out}: {len(made.files)} files for {engine.value}", *made.notes, f"Use: {made.use}", *_verdict(compared)]
+    head = f"{out}: {many(len(made.files), 'file')} for {engine.value}"
+    lines = [head, *made.notes, f"Use: {made.use}", *_verdict(compared)]
     result(data, "\n".join(lines), as_json=as_json)
     if compared and not compared.passed:
         raise typer.Exit(NOT_RUN if compared.passed is None else 1)
@@ -160,7 +165,8 @@ def _export_bank(filterset: Path, engine: str, options: Options, out: Path, chec
         data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}
     switch = json.loads(listing)["switch"]
     data["gain_lowered_db"] = lowered
-    lines = [f"{out}: {len(bank.places)} places for {engine}, {INDEX}", f"To change: {switch}", *_verdict(compared)]
+    head = f"{out}: {many(len(bank.places), 'place')} for {engine}, {INDEX}"
+    lines = [head, f"To change: {switch}", *_verdict(compared)]
     lines += [f"{engine} has no guard: all places are lowered by {lowered:.1f} dB"] if lowered else []
     result(data, "\n".join(lines), as_json=as_json)
     if compared and not compared.passed:
