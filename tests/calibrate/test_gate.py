@@ -329,6 +329,13 @@ def test_a_gate_is_no_shorter_than_what_is_the_devices_own(monkeypatch: pytest.M
         assert gate.chosen(measured(), FilterDesign()) == Gate(seconds, 10.0, found)
 
 
+def test_a_gate_lasts_more_than_nothing_and_not_for_ever() -> None:
+    for seconds in (-0.001, 0.0, np.inf, np.nan):
+        with pytest.raises(ValueError, match=r"a gate of .* s: more than 0 s are needed"):
+            Gate(seconds, 10.0)
+    assert Gate(2.0, 10.0).lowest == 0.5
+
+
 def test_a_gate_in_words() -> None:
     assert Gate(0.01234, 10.0).text == (
         "gate 12.34 ms (no reflection before its end), 10 periods at most; valid from 81 Hz"

@@ -346,6 +346,7 @@ def test_a_plan_goes_to_the_scoring_positions_or_around(rig: Description) -> Non
     assert ears.sources.levels == whole.levels
     assert (polar.before, ears.name, polar.name) == (ears.before, "ears", "polar")
     plain = plans.make(rig, "ears")
+    assert all(np.array_equal(p.sweep.x, plain.sweep.x) for p in (ears, polar))
     assert ears.after - plain.after >= filters.length
 
 
