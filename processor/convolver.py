@@ -37,7 +37,7 @@ class Convolver(Protocol):
 def convolver(taps: ArrayLike, block: int, frame: int | None = None, dtype: DTypeLike = np.float32) -> Convolver:
     """The compiled matrix if it supports the arguments and llvmlite is installed, else the one in numpy.
 
-    Each is imported when it is needed: the one brings llvmlite, the other scipy's transforms.
+    Each is imported when it is needed: the one brings llvmlite.
     """
     if frame is None and compilable(block, np.dtype(dtype)):
         from sweetspot.processor.compiled import CompiledMatrix

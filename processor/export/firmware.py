@@ -9,6 +9,7 @@ import numpy as np
 from sweetspot.processor.export.bundles import Bundle, description, notes
 from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.partition import PartitionedMatrix
 from sweetspot.rigs.units import Real
 
 HEADER, REFERENCE, PROGRAM = "sweetspot_filters.h", "sweetspot_reference.h", "check.c"
@@ -81,10 +82,6 @@ def _reference(filterset: FilterSet) -> str:
     x = rng.uniform(-0.25, 0.25, (len(filterset.programs), samples))
     x[np.arange(len(x)), np.arange(len(x))] = 0.9
     x = np.rint(x * 2**20) / 2**20
-    from sweetspot.processor.partition import (
-        PartitionedMatrix,  # brings scipy's transforms, which a start does not wait for
-    )
-
     y = PartitionedMatrix(filterset.taps, 1024).process(x)
     return "\n".join(
         [

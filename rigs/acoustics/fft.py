@@ -1,8 +1,8 @@
 """Discrete Fourier transforms for all rooms: NumPy's, and efficient lengths.
 
 NumPy (from 2.0 on, which keeps single precision) and SciPy compute with the same library (pocketfft) and give the same
-bytes in double precision, in the same time; but SciPy takes half a second to start, which a command should not wait
-for. The lab and the partitioned convolver stay with SciPy's: in single precision it transforms several rows at once.
+bytes in double precision, in the same time; but SciPy takes 0.2 s to start, which a command should not wait for. The
+lab stays with SciPy's: in single precision it transforms four rows at once.
 """
 
 from __future__ import annotations

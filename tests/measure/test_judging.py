@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import ndimage, special, stats
 from scipy.optimize import curve_fit
 
 from sweetspot.measure import delays
 from sweetspot.measure.deconvolve import Inverse, inverse, loopback_delay
-from sweetspot.measure.judge import burst, clocks, disturbance, quality
+from sweetspot.measure.judge import burst, clocks, disturbance, noise_power, quality
 from sweetspot.measure.judge.clocks import ClockDrift
 from sweetspot.measure.judge.kernel import around_zero
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
@@ -664,6 +664,39 @@ def test_allowed_power_is_its_definition(arrivals: tuple[float, ...], seconds: f
     where = burst.lags(world()[0], size, arrivals)
     worst = are_the_definition(heard_power(where, 11), where, seconds)
     assert (worst > 1.0) == (size == 9600)
+
+
+def test_noise_that_stays_below_its_limit_needs_no_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A response that ends early, over stationary noise; with one late cell above it, all that decays is looked at."""
+    where = burst.lags(world()[0], 9600)
+    how = burst._averages(where, 0.04)
+    rng, asked, own = np.random.default_rng(5), list[int](), burst._median_around
+    monkeypatch.setattr(burst, "_median_around", lambda x, around: asked.append(1) or own(x, around))
+    power = 1e-5 * rng.gamma(3.0, 1.0, (len(where.f), where.steps))
+    power[:, :2] += 1.0
+    assert burst._worst(power, where, 0.04)[2] <= 1.0
+    assert not asked
+    power[3, where.steps // 2] += 1.0
+    mean, allowed = reference_worst(power, where, 0.04)
+    assert np.allclose(burst._allowed(how.of(power), where, how), allowed, rtol=1e-9, atol=0.0)
+    assert np.any(mean > allowed)
+    assert asked
+
+
+@pytest.mark.parametrize(
+    ("lags", "width", "origin"), [(125, 5, 0), (125, 16, -8), (60, 1, 0), (61, 5, -2), (8, 25, 0), (40, 9, 3)]
+)
+def test_running_means_are_scipys_to_the_last_bit(lags: int, width: int, origin: int) -> None:
+    rows = np.random.default_rng(lags).exponential(size=(7, lags))
+    wanted = ndimage.uniform_filter1d(rows, width, axis=-1, origin=origin, mode="wrap")
+    assert np.array_equal(burst._running_mean(rows, width, origin), wanted)
+
+
+def test_quantiles_of_noise_are_those_of_a_gamma_variate() -> None:
+    cells = np.concatenate([np.arange(1.0, 20.0, 0.7), np.geomspace(20.0, 5000.0, 40)]).reshape(4, -1)
+    low, high = noise_power.lower_quantile(cells, 0.4), noise_power.upper_quantile(cells, 1e-10)
+    assert low == pytest.approx(special.gammaincinv(cells, 0.4) / cells, rel=1e-12)
+    assert high == pytest.approx(special.gammainccinv(cells, 1e-10) / cells, rel=1e-12)
 
 
 @pytest.mark.parametrize("arrivals", [(), (0.31,), (1.15,)])

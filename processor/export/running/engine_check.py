@@ -18,6 +18,7 @@ from sweetspot.processor.export import brutefir, c_library, camilladsp, ffmpeg, 
 from sweetspot.processor.export.bundles import Bundle, outputs, stereo, wave
 from sweetspot.processor.export.options import Options, linear
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.partition import PartitionedMatrix
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Real, power_db
 
@@ -90,10 +91,6 @@ def check(
         if engine == "firmware":
             return EngineComparison(_firmware_db(Path(folder)))
         y = RUNNERS[engine](Path(folder), played, filterset)
-    from sweetspot.processor.partition import (
-        PartitionedMatrix,  # brings scipy's transforms, which a start does not wait for
-    )
-
     return EngineComparison(
         difference_db(y, PartitionedMatrix(stereo(filterset), 8192).process(played.astype(np.float64)))
     )
