@@ -25,7 +25,7 @@ from sweetspot.measure.judge import (
     uncalibrated,
     uncertainty,
 )
-from sweetspot.measure.listener import CaptureAnalyser
+from sweetspot.measure.listener import AnalysedCapture, CaptureAnalyser
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import OverlapMode, Plan
 from sweetspot.measure.separation import Separation
@@ -48,6 +48,10 @@ TURN_S = 2e-4
 5 ms a verification on the virtual lab takes 0.3 s longer."""
 
 
+def unknown(_recording: Recording) -> AnalysedCapture | None:
+    """What is known of a recording before it is analysed, as a rule: nothing."""
+
+
 def measure(
     rig: Rig,
     session: Session,
@@ -59,6 +63,7 @@ def measure(
     overlapped: OverlapMode | None = None,
     levels: Mapping[int | None, float] | None = None,
     meanwhile: bool = False,
+    known: Callable[[Recording], AnalysedCapture | None] = unknown,
 ) -> list[tuple[str, str]]:
     """Make every capture of ``plan`` that ``session`` does not hold yet.
 
@@ -103,7 +108,7 @@ def measure(
     fixed = [m for m in rig.description.monitor_mics if m not in plan.mics]
     checks = LoudnessCheck.of(rig, (*plan.mics, *fixed), levels), ExcursionCheck.of(rig, plan.mics)
     hand = CaptureLoop(rig, session, ask, step, accept_change, checks)
-    hand.meanwhile = meanwhile and rig.meanwhile
+    hand.meanwhile, hand.known = meanwhile and rig.meanwhile, known
     try:
         mode = session.asked_to_overlap(plan.name, overlapped)
         how = session.overlap(plan.name)
@@ -166,6 +171,7 @@ class CaptureLoop:
         self.accept_change = accept_change
         self.stands: Pose | None = None
         self.meanwhile = False
+        self.known: Callable[[Recording], AnalysedCapture | None] = unknown
         self._pool: ThreadPoolExecutor | None = None
         self._storing: Future[None] | None = None
 
@@ -388,7 +394,7 @@ def _until_good(
         hand.excursion.permit(sound)
         everything = rig.interface.capture(sound.signal)
         recording = listener.channels(everything)
-        found = listener.analysed(recording, capture.source)
+        found = hand.known(everything) or listener.analysed(recording, capture.source)
         heard, reason, ppm = list(found.responses), found.reason, found.responses[0].clock_ppm
         hand.settle()
         reason = reason or clocks.ClockDrift(ppm, 0.0, 0.0).refused(session.clocks(plan.name))

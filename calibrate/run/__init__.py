@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.run.verification import Tracker as Tracker
     from sweetspot.calibrate.run.verification import engine_of as engine_of
     from sweetspot.calibrate.run.verification import measure_verification as measure_verification
-    from sweetspot.calibrate.run.verification import plans_of as plans_of
+    from sweetspot.calibrate.run.verification import planned as planned
     from sweetspot.calibrate.run.verification import recorded_rig as recorded_rig
     from sweetspot.calibrate.run.verification import refused_recording as refused_recording
     from sweetspot.calibrate.run.verification import write_stimuli as write_stimuli

@@ -113,7 +113,8 @@ def measure_verification(
     with Session.read(session_file(run)) as session:
         measured = measured_set(session, "ears").ir  # as the verdict reads it
         sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
-    share = _share(rig.description, filters, measured)
+    known = rig.interface.planned if isinstance(rig.interface, recorded.RecordedInterface) else None
+    share = known.share if known else _share(rig.description, filters, measured)
     for _ in range(TRIES - 1):
         try:
             return _played(run, rig, through, sets, measured, now, ask=ask, track=track, share=share, listener=listener)
@@ -141,12 +142,17 @@ def _played(
     """One visit of :func:`measure_verification` at a share of the largest level."""
     filters, path = through.filters, run / MEASURING
     process = engine_of(filters)
-    plans = {
-        n: verification.plan(
-            rig.description, n, filters, process, through.inputs, share=share, lowered_db=through.lowered_db
-        )
-        for n in sets
-    }
+    recordings = rig.interface if isinstance(rig.interface, recorded.RecordedInterface) else None
+    if recordings and recordings.planned.share == share:
+        plans = recordings.planned.plans
+    else:
+        plans = {
+            n: verification.plan(
+                rig.description, n, filters, process, through.inputs, share=share, lowered_db=through.lowered_db
+            )
+            for n in sets
+        }
+    known = recordings.analysed if recordings else hardware.unknown
     with (
         alone(run),
         insert.ready(rig, through, plans["ears"], measured, ask) as ready,
@@ -162,7 +168,7 @@ def _played(
         captured.annotate("through", json.dumps(used))
         for name, plan in plans.items():
             with track("Verifying at ears" if name == "ears" else "Verifying around", len(plan.captures)) as step:
-                hardware.measure(ready, captured, plan, ask=ask, step=step, meanwhile=True)
+                hardware.measure(ready, captured, plan, ask=ask, step=step, meanwhile=True, known=known)
             if name == "ears":  # what follows of them is not waited for at the end
                 if listener is not None:
                     listener.give(measured_set(captured, "ears"))
@@ -172,12 +178,13 @@ def _played(
     return run / MEASURED
 
 
-def plans_of(run: Path, rig: Description, filters: FilterSet) -> dict[SetName, Plan]:
-    """Plans of a verification through the built-in engine, by set."""
+def planned(run: Path, rig: Description, filters: FilterSet) -> verification.Planned:
+    """A verification through the built-in engine."""
     with Session.read(session_file(run)) as session:
         sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
         share = _share(rig, filters, session.responses("ears"))
-    return {n: verification.plan(rig, n, filters, engine_of(filters), share=share) for n in sets}
+    plans = {n: verification.plan(rig, n, filters, engine_of(filters), share=share) for n in sets}
+    return verification.Planned(plans, share)
 
 
 def _share(rig: Description, filters: FilterSet, measured: ImpulseResponse) -> float:
@@ -189,7 +196,7 @@ def write_stimuli(run: Path, fitted: Fitted, out: Path) -> list[Path]:
     """Write a verification's sweeps for another recorder, and the list of recordings."""
     with Session.read(session_file(run)) as session:
         rig = recorded.single(session.rig())
-    return recorded.write(plans_of(run, rig, fitted.filters), out)
+    return recorded.write(planned(run, rig, fitted.filters).plans, out)
 
 
 def recorded_rig(run: Path, fitted: Fitted, recordings: Path) -> Rig:
@@ -203,8 +210,9 @@ def recorded_rig(run: Path, fitted: Fitted, recordings: Path) -> Rig:
     with Session.read(session_file(run)) as session:
         rig = recorded.single(session.rig())
     stage = recorded.RecordedStage()
-    plans = plans_of(run, rig, fitted.filters)
-    made = recorded.RecordedInterface(rig, plans, recordings, stage, fitted.prediction, fitted.filters)
+    made = recorded.RecordedInterface(
+        rig, planned(run, rig, fitted.filters), recordings, stage, fitted.prediction, fitted.filters
+    )
     return Rig(rig, made, stage, meanwhile=True)
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant import Prediction, expected
+from sweetspot.calibrate.verify.verification import Planned
 from sweetspot.measure import delays
 from sweetspot.measure.deconvolve import inverse
+from sweetspot.measure.listener import AnalysedCapture, CaptureAnalyser
 from sweetspot.measure.plan import Plan, SetName
+from sweetspot.measure.share import forked
 from sweetspot.measure.shot import Capture
 from sweetspot.processor import files
 from sweetspot.processor.filterset import FilterSet
@@ -99,12 +103,15 @@ class RecordedStage:
 class RecordedInterface:
     """Recordings of a verification's sweeps in the place of an interface.
 
+    All of them exist from the beginning. Those around the device are read and analysed in a copy of the process while
+    this one measures the ears; the next others in a second thread. To be opened before any thread begins.
+
     Parameters
     ----------
     rig
         Whose sweeps were played.
-    plans
-        Of the verification.
+    planned
+        What was to be played.
     folder
         Of the recordings, named as :func:`write` lists them: the set's microphones in its order, then, if it was
         recorded, the loopback. Without a loopback each recording is placed in time where it is most like the
@@ -118,16 +125,20 @@ class RecordedInterface:
     def __init__(
         self,
         rig: Description,
-        plans: Mapping[SetName, Plan],
+        planned: Planned,
         folder: Path,
         stage: RecordedStage,
         prediction: Prediction,
         filters: FilterSet,
     ) -> None:
-        self.rig, self.plans, self.folder, self.stage = rig, plans, folder, stage
+        self.rig, self.planned, self.folder, self.stage = rig, planned, folder, stage
         self.prediction, self.filters = prediction, filters
         self._taken: set[Path] = set()
+        plans = planned.plans
         self._expected = {folder / f"{name_of(p, c)}.wav": (p, c) for p in plans.values() for c in p.captures}
+        self._at: dict[Pose, dict[tuple[SetName, int], Path]] = {}
+        for path, (plan, capture) in self._expected.items():
+            self._at.setdefault(capture.pose, {})[plan.name, capture.single] = path
         if not folder.is_dir():
             raise BadInput(f"{folder}: no such folder; --recorded needs the folder of the recordings")
         gone = [path.name for path in self._expected if not path.is_file()]
@@ -141,8 +152,11 @@ class RecordedInterface:
             for name, plan in plans.items()
             for source, signal in enumerate(plan.sources.signals)
         }
+        around = [path for path, (plan, _) in self._expected.items() if plan.name == "polar"]
+        self._elsewhere = forked.streamed(partial(self._analysed, around)) if around else None
+        self._known: tuple[Recording, AnalysedCapture] | None = None
         self._ahead = Ahead(self._timed)
-        self._ahead.expect(list(self._expected))
+        self._ahead.expect([path for path in self._expected if not self._elsewhere or path not in around])
 
     @property
     def fs(self) -> int:
@@ -162,6 +176,8 @@ class RecordedInterface:
     def close(self) -> None:
         """Leave out the recordings that nobody has asked for."""
         self._ahead.close()
+        if self._elsewhere is not None:
+            self._elsewhere.__exit__()
 
     def capture(self, y: NDArray[np.float32]) -> Recording:
         """The recording of the given signal, cut to its length and in the rig's channels.
@@ -180,7 +196,24 @@ class RecordedInterface:
         if path in self._taken:
             raise HardwareTrouble(f"{path}: this recording cannot be used")
         self._taken.add(path)
+        if self._elsewhere is not None and plan.name == "polar":
+            place, rows, analysed = next(self._elsewhere)
+            if place == path:
+                self._known = self._recording(plan, rows), analysed
+                return self._known[0]
         return self._recording(plan, self._ahead.at(path))
+
+    def analysed(self, recording: Recording) -> AnalysedCapture | None:
+        """What the last recording was analysed to, if that was done beside."""
+        return self._known[1] if self._known is not None and self._known[0] is recording else None
+
+    def _analysed(self, paths: list[Path]) -> Iterator[tuple[Path, NDArray[np.float32], AnalysedCapture]]:
+        """Recordings of one set, microphones and loopback, with what they are analysed to."""
+        analyser = CaptureAnalyser.of(self.rig, self._expected[paths[0]][0])
+        for path in paths:
+            plan, capture = self._expected[path]
+            rows = self._timed(path)
+            yield path, rows, analyser.analysed(analyser.channels(self._recording(plan, rows)), capture.source)
 
     def _samples(self, path: Path) -> NDArray[np.float32]:
         """The channels of a file: the set's microphones, and the loopback if there is one more."""
@@ -214,15 +247,14 @@ class RecordedInterface:
 
     def _meant(self, y: NDArray[np.float32]) -> tuple[Path, float]:
         """The recording of a signal here, and the signal's level re its plan."""
+        here = self._at.get(self.stage.pose, {})
+        for (name, source), path in here.items():
+            if self.planned.plans[name].sources.signals[source] is y:
+                return path, 1.0
         wanted = np.delete(y, self._loop, axis=0)
-        here = {
-            (other.name, capture.source): path
-            for path, (other, capture) in self._expected.items()
-            if not capture.pose.differing(self.stage.pose)
-        }
         known = {here[of]: sweep for of, sweep in self._sweeps.items() if of in here and sweep.shape == wanted.shape}
         for path, sweep in known.items():
-            if np.array_equal(wanted, sweep):  # nearly always, and in a tenth of the time of what follows
+            if np.array_equal(wanted, sweep):
                 return path, 1.0
         largest = float(np.max(np.abs(wanted)))
         for path, sweep in known.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -168,6 +168,22 @@ class Verification:
             return ""
         more = f"; default limits relaxed to the prediction: {'; '.join(self.followed)}" if self.followed else ""
         return f"no limits file: judged on agreement with its prediction and on metrics that hold for any unit{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a verification plays.
+
+    Parameters
+    ----------
+    plans
+        Of its sets.
+    share
+        Of the largest level that they may have, linear.
+    """
+
+    plans: Mapping[SetName, Plan]
+    share: float
 
 
 def plan(

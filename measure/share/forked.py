@@ -6,14 +6,18 @@ import os
 import pickle
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from queue import Queue
 from threading import Thread
 from typing import Any, BinaryIO, Generic, Self, TypeVar
 
 from sweetspot.rigs.errors import SweetspotError
 from sweetspot.rigs.memory import keep_freed_memory
+
+WAITING = 48
+"""Most values that a stream makes ahead of their reader, so that it does not fill the memory: half a MB a capture."""
 
 Made = TypeVar("Made")
 Value = TypeVar("Value")
@@ -66,7 +70,7 @@ class Begun(Generic[Made]):
 
     def __init__(self, work: Sequence[Callable[[], Made]], copies: int) -> None:
         self._work, self._copies = work, copies
-        self._copied = [_copy(work[number::copies]) for number in range(copies)]
+        self._copied = [_copy(partial(_send_results, work[number::copies])) for number in range(copies)]
 
     def __call__(self) -> list[Made]:
         """The results.
@@ -90,6 +94,47 @@ class Begun(Generic[Made]):
     def __exit__(self, *_: object) -> None:
         while self._copied:
             _end(*self._copied.pop())
+
+
+class Streamed(Generic[Made]):
+    """Values that a copy of this process makes one after the other and sends as soon as they are made.
+
+    As a context, it ends the copy at its end, whatever it is at.
+    """
+
+    def __init__(self, make: Callable[[], Iterable[Made]]) -> None:
+        self._copied = [_copy(partial(_send_each, make))]
+
+    def __iter__(self) -> Iterator[Made]:
+        return self
+
+    def __next__(self) -> Made:
+        """The next value.
+
+        Raises
+        ------
+        SweetspotError
+            What the copy raised in the place of it; any other error of its comes as a ``RuntimeError`` with its trace.
+        """
+        found: list[Made] = _answer(self._copied[0][1]) if self._copied else []
+        if not found:
+            raise StopIteration
+        return found[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._copied:
+            _end(*self._copied.pop())
+
+
+def streamed(make: Callable[[], Iterable[Made]]) -> Streamed[Made] | None:
+    """Begin to make values in a copy of this process; None where it cannot be copied or has one core.
+
+    ``make`` must not print or wait for a thread, as for :func:`begun`.
+    """
+    return Streamed(make) if _cores() > 1 and hasattr(os, "fork") else None
 
 
 def begun(work: Sequence[Callable[[], Made]], *, copies: int | None = None, here: bool = False) -> Begun[Made]:
@@ -140,8 +185,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _copy(work: Sequence[Callable[[], Any]]) -> tuple[int, BinaryIO]:
-    """A copy of this process that sends results of functions: its number, and where its answer comes."""
+def _copy(send: Callable[[BinaryIO], None]) -> tuple[int, BinaryIO]:
+    """A copy of this process that sends results: its number, and where its answer comes."""
     there, here = os.pipe()
     process = os.fork()
     if process:
@@ -152,10 +197,43 @@ def _copy(work: Sequence[Callable[[], Any]]) -> tuple[int, BinaryIO]:
         os.close(there)
         keep_freed_memory()
         with os.fdopen(here, "wb") as pipe:
-            pickle.dump(_results(work), pipe, protocol=pickle.HIGHEST_PROTOCOL)
+            send(pipe)
         code = 0
     finally:
         os._exit(code)  # nothing of this process may be ended or flushed twice
+
+
+def _send_results(work: Sequence[Callable[[], Any]], pipe: BinaryIO) -> None:
+    """Send all results at once."""
+    pickle.dump(_results(work), pipe, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _send_each(make: Callable[[], Iterable[Any]], pipe: BinaryIO) -> None:
+    """Send each value as a list of one, then an empty one; a thread writes, as a pipe holds less than a capture."""
+    made: Queue[bytes] = Queue(WAITING)
+    writing = Thread(target=_write_all, args=(made, pipe), daemon=True)
+    writing.start()
+    last: list[Any] | Exception = []
+    try:
+        for value in make():
+            made.put(pickle.dumps([value], protocol=pickle.HIGHEST_PROTOCOL))
+    except SweetspotError as trouble:
+        last = trouble
+    except Exception:
+        last = RuntimeError(traceback.format_exc())
+    made.put(pickle.dumps(last))
+    made.put(b"")
+    writing.join()
+
+
+def _write_all(made: Queue[bytes], pipe: BinaryIO) -> None:
+    """Write what is made until nothing is; where nobody reads any more, this process ends."""
+    try:
+        while data := made.get():
+            pipe.write(data)
+            pipe.flush()
+    except OSError:
+        os._exit(1)
 
 
 def _results(work: Sequence[Callable[[], Any]]) -> list[Any] | Exception:

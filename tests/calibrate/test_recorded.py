@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
@@ -18,10 +20,12 @@ import soundfile
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.verify import recorded, verification
 from sweetspot.measure import folder, plan
+from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
-from sweetspot.rigs.errors import TooLoud
+from sweetspot.rigs.errors import HardwareTrouble, TooLoud
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import parse
 from tests import recorder
@@ -99,6 +103,41 @@ def test_missing_and_useless_recordings_are_named(
     assert "before the sweep does" in done.stderr
 
 
+def test_recordings_around_the_device_are_analysed_elsewhere_to_the_same(
+    elsewhere: tuple[Path, Path], lab_rig: Callable[..., Rig], tmp_path: Path
+) -> None:
+    """Each once, in the order of the plan; a sweep that is softer than planned is a trial, and not analysed."""
+    run, _ = elsewhere
+    fitted = steps.fitted_of(run)
+    with Session.read(run / "session.h5") as session:
+        rig = recorded.single(session.rig())
+    process = steps.engine_of(fitted.filters)
+    around = verification.plan(rig, "polar", fitted.filters, process, share=0.5)
+    recorded.write({"polar": around}, tmp_path / "sweeps")
+    (tmp_path / "without").mkdir()
+    recorder.record(lab_rig(rig, "R-1"), tmp_path / "sweeps", tmp_path, tmp_path / "without")
+    stage = recorded.RecordedStage()
+    planned = verification.Planned({"polar": around}, 0.5)
+    interface = recorded.RecordedInterface(rig, planned, tmp_path, stage, fitted.prediction, fitted.filters)
+    assert (interface._elsewhere is not None) == (len(os.sched_getaffinity(0)) > 1)
+    listener = CaptureAnalyser.of(rig, around)
+    stage.move(around.captures[0].pose)
+    assert interface.analysed(interface.capture(np.float32(0.1) * around.signal_of(around.captures[0]))) is None
+    for capture in around.captures:
+        stage.move(capture.pose)
+        recording = interface.capture(around.signal_of(capture))
+        found = interface.analysed(recording)
+        wanted = listener.analysed(listener.channels(recording), capture.source)
+        if interface._elsewhere is not None:
+            assert found is not None
+            assert (found.reason, found.delay) == (wanted.reason, wanted.delay)
+            assert np.array_equal(found.responses[0].h, wanted.responses[0].h)
+        assert interface.analysed(replace(recording)) is None
+    with pytest.raises(HardwareTrouble, match="cannot be used"):
+        interface.capture(around.signal_of(around.captures[-1]))
+    interface.close()
+
+
 def test_a_verification_that_is_too_loud_somewhere_starts_over_quieter(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,7 +164,8 @@ def test_a_verification_that_is_too_loud_somewhere_starts_over_quieter(
     (tmp_path / "session.h5").touch()
     monkeypatch.setattr(module, "_share", lambda *_: 0.8)
     monkeypatch.setattr(module.Session, "read", lambda *_: Kept())
-    rig, deployed = SimpleNamespace(description=SimpleNamespace(ears=None)), SimpleNamespace(filters=None)
+    rig = SimpleNamespace(description=SimpleNamespace(ears=None), interface=None)
+    deployed = SimpleNamespace(filters=None)
     visit = partial(
         module.measure_verification, tmp_path, rig, None, datetime.now(UTC), ask=None, track=None, processor=deployed
     )

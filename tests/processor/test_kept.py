@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -131,6 +133,31 @@ def test_work_that_waits_for_a_process_that_ended_ends_too() -> None:
     )
     outcome = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
     assert int(outcome.stdout) <= 1  # the other one has its output open until it ends
+
+
+def test_a_stream_has_its_values_in_order_and_what_went_wrong_in_its_place() -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        assert forked.streamed(list[int]) is None
+        return
+
+    def made(fault: type[Exception]) -> Iterator[tuple[int, Float]]:
+        for i in range(3):
+            yield os.getpid(), np.full(200_000, float(i))  # more than a pipe holds
+        raise fault("rig.toml: 3 is wrong")
+
+    with forked.streamed(lambda: ((os.getpid(), i) for i in range(2 * forked.WAITING))) as few:
+        found = list(few)
+        assert [i for _, i in found] == list(range(2 * forked.WAITING))
+        assert found[0][0] != os.getpid()
+    for fault, seen in ((BadInput, BadInput), (ZeroDivisionError, RuntimeError)):
+        with forked.streamed(partial(made, fault)) as stream:
+            assert [float(next(stream)[1].sum()) for _ in range(3)] == [0.0, 2e5, 4e5]
+            with pytest.raises(seen, match="3 is wrong"):
+                next(stream)
+    with forked.streamed(lambda: iter([time.sleep(60.0)])) as slow:
+        ((process, _),) = slow._copied
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
 
 
 def test_what_goes_wrong_on_another_core_is_reported_here() -> None:
