@@ -76,6 +76,8 @@ class FilterSet:
         Output channel of each driver, counted from 1.
     source
         SHA-256 of the session that the filters were fitted to, hexadecimal.
+    source_content
+        The checksum of its content that this session states; empty if it stated none.
     unit_serial
         Serial number of the unit.
     upmix
@@ -101,6 +103,7 @@ class FilterSet:
     programs: tuple[str, ...] = PROGRAMS
     caps: tuple[float, ...] = ()
     most_db: float = float("inf")
+    source_content: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "taps", frozen("taps", self.taps, ndim=3))

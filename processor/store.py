@@ -24,6 +24,9 @@ SCHEMA_VERSION = 1
 NAME = "filterset.h5"
 """File name in a run folder."""
 
+CONTENT = "session_content_sha256"
+"""Attribute of ``taps``; files of earlier versions lack it."""
+
 _predictions: dict[str, dict[str, Any]] = {}
 """The prediction that was read last, by the SHA-256 of its file's content."""
 
@@ -220,6 +223,7 @@ def _taps(root: Group, filterset: FilterSet) -> None:
         drivers=list(filterset.drivers),
         delay_samples=int(filterset.delay_samples),
         session_sha256=filterset.source,
+        **{CONTENT: filterset.source_content},
         axes="program driver tap",
     )
 
@@ -240,6 +244,7 @@ def _filterset(root: Group) -> FilterSet:
             headroom_db=_real(root.path, "headroom_db", own["headroom_db"]),
             channels=tuple(channels),
             source=taps.attrs.text("session_sha256", longest=128),
+            source_content=taps.attrs.text(CONTENT, longest=128) if CONTENT in taps.attrs else "",
             unit_serial=check_serial(own.text("unit_serial"), f"{root.path}: unit_serial"),
             upmix=_settings(root.group("upmix")),
             programs=taps.attrs.texts("programs"),

@@ -11,9 +11,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweetspot.commands import COMMANDS, WHOLE_FIRST, rooms_of
+from sweetspot.commands import COMMANDS, WHOLE_ALWAYS, WHOLE_IF_NEWER, rooms_of
 from sweetspot.rigs.faces import Call, handed_to
-from sweetspot.rigs.storage import hash_ahead
+from sweetspot.rigs.storage import hash_ahead, is_newer
 
 SESSION, FILTERS = "session.h5", "filterset.h5"
 """Files of a run folder that most commands on a run read first."""
@@ -22,10 +22,11 @@ SESSION, FILTERS = "session.h5", "filterset.h5"
 def hash_files(words: Sequence[str]) -> None:
     """Begin to hash the files of the runs that a command line names, while modules load: 0.1 s."""
     if rooms := rooms_of([*words]):
-        whole, content = words[0] in WHOLE_FIRST, "processor" not in rooms
         for word in words[1:]:
-            hash_ahead(Path(word) / FILTERS, whole=False, content=True)
-            hash_ahead(Path(word) / SESSION, whole=whole, content=content)
+            filters, session = Path(word) / FILTERS, Path(word) / SESSION
+            whole = words[0] in WHOLE_ALWAYS or (words[0] in WHOLE_IF_NEWER and is_newer(session, filters))
+            hash_ahead(filters, whole=False, content=True)
+            hash_ahead(session, whole=whole, content="processor" not in rooms)
 
 
 def reading_ahead(words: Sequence[str]) -> ReadingAhead | None:

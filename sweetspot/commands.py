@@ -94,8 +94,9 @@ ALONE: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 """Commands of two words that need fewer rooms than their group."""
 
-WHOLE_FIRST = ("calibrate", "report", "process", "play", "export")
-"""Commands that ask for the session's SHA-256 as a whole soon after their modules are loaded."""
+WHOLE_ALWAYS, WHOLE_IF_NEWER = ("calibrate",), ("report", "process", "play", "export")
+"""Commands that ask for the session's SHA-256 as a whole soon after their modules are loaded; and those that ask for it
+if the session is newer than the filters."""
 
 
 def rooms_of(words: list[str]) -> tuple[str, ...]:

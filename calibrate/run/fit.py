@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Thread
@@ -26,7 +27,7 @@ from sweetspot.processor import export, store
 from sweetspot.processor.bank import StoredBank
 from sweetspot.processor.compiled import ahead as ahead_of_loops
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.storage import alone
+from sweetspot.rigs.storage import alone, stated
 from sweetspot.rigs.units import Complex
 
 
@@ -99,7 +100,7 @@ def calibrate(
         )
         if bank:
             step("bank")
-        store.write(run / "filterset.h5", made.filters, kept, design_text, many)
+        store.write(run / "filterset.h5", _with_source(made.filters, session_file(run)), kept, design_text, many)
         step("filterset.h5")
     return made
 
@@ -122,8 +123,13 @@ def calibrate_beam(run: Path, design: Design, design_text: str) -> BeamFit:
         with Session.read(source) as session:
             rig, serial, polar = session.rig(), session.serial, measured_set(session, "polar")
         made = fits.fit_beam(polar, rig, design, serial=serial, source=sha256(source))
-        store.write(run / "filterset.h5", made.filters, made.kept(), design_text)
+        store.write(run / "filterset.h5", _with_source(made.filters, source), made.kept(), design_text)
     return made
+
+
+def _with_source(filters: FilterSet, session: Path) -> FilterSet:
+    """The filters with the checksum that their session states: while it states the same, nobody need hash it."""
+    return replace(filters, source_content=stated(session).sha256)
 
 
 def fitted(run: Path, design: Design) -> Fitted:

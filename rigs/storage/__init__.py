@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.storage.parsing import toml_table as toml_table
     from sweetspot.rigs.storage.seal import file_sha256 as file_sha256
     from sweetspot.rigs.storage.seal import hash_ahead as hash_ahead
+    from sweetspot.rigs.storage.seal import is_newer as is_newer
     from sweetspot.rigs.storage.seal import stated as stated
     from sweetspot.rigs.storage.sofa_writer import sofa_library as sofa_library
     from sweetspot.rigs.storage.wav_clock import without_clock as without_clock

@@ -108,6 +108,14 @@ def state_of(path: Path) -> Identity | None:
     return (is_.st_dev, is_.st_ino, is_.st_size, is_.st_mtime_ns) if is_.st_size >= LARGE else None
 
 
+def is_newer(path: Path, other: Path) -> bool:
+    """Whether a file was changed after another was written, or one of them is not there."""
+    try:
+        return path.stat().st_mtime_ns > other.stat().st_mtime_ns
+    except OSError:
+        return True
+
+
 def content_sha256(path: Path) -> str:
     """SHA-256 of all that follows the user block, hexadecimal."""
     return file_sha256(path, start=BLOCK)

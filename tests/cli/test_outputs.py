@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -17,9 +18,9 @@ import soundfile
 
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
-from sweetspot.processor.run_folder import within_rig
+from sweetspot.processor.run_folder import changed_since, within_rig
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import alone, alone_in, check_apart, json_value, toml_table, write
+from sweetspot.rigs.storage import alone, alone_in, check_apart, file_sha256, json_value, stated, toml_table, write
 from sweetspot.rigs.storage.kept_data import held
 
 Run = Callable[..., CompletedProcess[str]]
@@ -163,6 +164,30 @@ def test_a_limit_on_the_size_of_files_is_named(tmp_path: Path, filters: Path) ->
     assert (done.returncode, (tmp_path / "out.wav").read_bytes()) == (2, b"old"), done.stderr
     assert "the disk is full (file too large: or see ulimit -f); make room" in done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["filterset.h5", "in.wav", "out.wav"]
+
+
+def test_the_session_of_the_fit_is_hashed_only_where_it_may_have_changed(
+    measured: Path, tmp_path: Path, filters: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Path(shutil.copy(measured / "session.h5", tmp_path))
+    fit = replace(store.read(filters), source=file_sha256(session), source_content=stated(session).sha256)
+    hashed: list[Path] = []
+    monkeypatch.setattr("sweetspot.processor.run_folder.file_sha256", lambda p: hashed.append(p) or file_sha256(p))
+
+    def note(fit: FilterSet, newer_s: int) -> tuple[bool, bool]:
+        hashed.clear()
+        os.utime(session, (filters.stat().st_mtime + newer_s,) * 2)
+        return bool(changed_since(filters, fit)), bool(hashed)
+
+    assert note(fit, -1) == (False, False)
+    assert note(fit, +1) == (False, True)
+    assert note(replace(fit, source_content=""), -1) == (False, True)
+    other = replace(fit, source="1" * 64, source_content="2" * 64)
+    assert note(other, -1) == (True, True)
+    with session.open("r+b") as file:  # what it states stays
+        file.seek(-1, os.SEEK_END)
+        file.write(b"?")
+    assert note(fit, +2) == (True, True)
 
 
 def test_the_rig_file_is_compared_with_the_sessions(measured: Path, tmp_path: Path, filters: Path) -> None:
