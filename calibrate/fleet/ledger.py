@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -269,11 +269,13 @@ def _complete(db: sqlite3.Connection) -> None:
 
 def _check_columns(path: Path, db: sqlite3.Connection, but: Iterable[str] = ()) -> None:
     """Refuse a table that lacks columns, or that cannot be filled: it is of another program, or of a later version."""
-    ours = sqlite3.connect(":memory:")
-    ours.executescript(SCHEMA)
-    for table in ("units", "metrics"):
+    with closing(sqlite3.connect(":memory:")) as ours:
+        ours.executescript(SCHEMA)
+        columns = {
+            table: {row[1] for row in ours.execute(f"PRAGMA table_info({table})")} for table in ("units", "metrics")
+        }
+    for table, known in columns.items():
         found = list(db.execute(f"PRAGMA table_info({table})"))
-        known = {row[1] for row in ours.execute(f"PRAGMA table_info({table})")}
         missing = sorted(known - {row[1] for row in found} - set(but))
         wanted = sorted(row[1] for row in found if row[3] and row[4] is None and row[1] not in known)
         if missing or wanted:

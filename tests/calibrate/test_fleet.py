@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -302,7 +303,7 @@ def test_a_fleet_is_fitted_once_and_a_broken_unit_is_reported(measured: Path, tm
     page = (fleet / "fleet.html").read_text()
     assert "NOT VERIFIED" in page
     assert "<svg" in page
-    with sqlite3.connect(fleet / NAME) as table:
+    with closing(sqlite3.connect(fleet / NAME)) as table, table:
         assert table.execute("SELECT COUNT(*) FROM units WHERE status = 'done'").fetchone() == (3,)
 
 
@@ -498,7 +499,7 @@ def test_copies_of_a_run_count_once(tmp_path: Path) -> None:
 
 
 def test_a_table_of_an_earlier_version_gets_the_columns_that_it_lacks(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / NAME) as db:
+    with closing(sqlite3.connect(tmp_path / NAME)) as db, db:
         db.execute(
             "CREATE TABLE metrics (run TEXT, unit TEXT, rig TEXT, created_utc TEXT, step TEXT, metric TEXT, "
             "value REAL, predicted REAL, limit_value REAL, sense TEXT, passed INTEGER, PRIMARY KEY (run, step, metric))"
@@ -522,7 +523,7 @@ def test_a_table_of_another_schema(tmp_path: Path, change: str, why: str) -> Non
     """What is missing is named, by the command that reads and by the one that writes; more columns do no harm."""
     with Ledger.writing(tmp_path) as ledger:
         ledger.keep(Outcome("r1", "done", "", {"unit": "A"}, (Figure("fit", "m", 1.0),)))
-    with sqlite3.connect(tmp_path / NAME) as db:
+    with closing(sqlite3.connect(tmp_path / NAME)) as db, db:
         db.executescript(change)
     if why:
         for door in (Ledger.reading, Ledger.writing):
