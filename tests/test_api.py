@@ -13,7 +13,7 @@ import pytest
 
 import sweetspot
 from sweetspot import api
-from tests.processor.three_drivers import filter_set
+from tests.filter_sets import filter_set
 from tests.reference import data_files
 
 FS = 48000

@@ -21,10 +21,10 @@ from sweetspot.calibrate.fleet.ledger import Ledger
 from sweetspot.measure import folder, plan
 from sweetspot.measure.session import Session, disk
 from sweetspot.processor import store
-from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.rig_file.description import parse
 from sweetspot.roof import build
+from tests.filter_sets import filter_set
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,20 +45,8 @@ def filterset(tmp_path: Path) -> Path:
     taps = np.zeros((3, 2, 64))
     taps[0, 0, 8] = taps[1, 1, 8] = taps[2, :, 8] = 0.4
     path = tmp_path / "filterset.h5"
-    store.write(
-        path,
-        FilterSet(
-            taps,
-            fs=48000,
-            drivers=("a", "b"),
-            ceiling=0.5,
-            delay_samples=8,
-            headroom_db=8.0,
-            channels=(1, 2),
-            source="0" * 64,
-            unit_serial="T-1",
-        ),
-    )
+    more = {"fs": 48000, "channels": (1, 2), "delay_samples": 8, "headroom_db": 8.0, "unit_serial": "T-1"}
+    store.write(path, filter_set(taps, "soft-projection", **more))
     return path
 
 

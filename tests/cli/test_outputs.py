@@ -17,11 +17,11 @@ import pytest
 import soundfile
 
 from sweetspot.processor import store
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.run_folder import changed_since, within_rig
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import alone, alone_in, check_apart, file_sha256, json_value, stated, toml_table, write
 from sweetspot.rigs.storage.kept_data import held
+from tests.filter_sets import filter_set
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -30,18 +30,7 @@ Run = Callable[..., CompletedProcess[str]]
 def filters(tmp_path: Path) -> Path:
     taps = np.zeros((3, 2, 64))
     taps[:, :, 32] = [[0.2, 0.1], [0.1, 0.3], [0.2, 0.2]]
-    made = FilterSet(
-        taps,
-        47872,
-        ("a", "b"),
-        ceiling=0.5,
-        delay_samples=32,
-        headroom_db=6.0,
-        source="0" * 64,
-        unit_serial="U",
-        channels=(1, 2),
-        upmix=UpmixSettings(method="off"),
-    )
+    made = filter_set(taps, channels=(1, 2), delay_samples=32, headroom_db=6.0)
     store.write(tmp_path / "filterset.h5", made)
     return tmp_path / "filterset.h5"
 

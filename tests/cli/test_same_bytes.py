@@ -14,8 +14,8 @@ from sweetspot.calibrate.fleet import capability, page
 from sweetspot.calibrate.fleet.ledger import UnitSummary
 from sweetspot.calibrate.fleet.run import write_limits
 from sweetspot.processor import store
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.roof import roof
+from tests.filter_sets import filter_set
 
 
 def typed(*words: str | Path) -> None:
@@ -64,15 +64,8 @@ def run(measured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("same") / "run"
     shutil.copytree(measured, place)
     rng = np.random.default_rng(8)
-    about = {"fs": 47872, "ceiling": 0.5, "delay_samples": 32, "headroom_db": 6.0, "source": "0" * 64}
-    made = FilterSet(
-        0.02 * rng.standard_normal((3, 2, 128)),
-        drivers=("a", "b"),
-        channels=(7, 8),
-        unit_serial="T-9",
-        upmix=UpmixSettings(method="projection"),
-        **about,  # type: ignore[arg-type]
-    )
+    taps = 0.02 * rng.standard_normal((3, 2, 128))
+    made = filter_set(taps, "projection", channels=(7, 8), delay_samples=32, headroom_db=6.0, unit_serial="T-9")
     store.write(place / "filterset.h5", made)
     soundfile.write(place / "in.wav", 0.1 * rng.standard_normal((2 * 47872, 2)), 47872)
     return place

@@ -35,19 +35,3 @@ def test_importing_as_the_readme_shows(data: Path, tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("runs/KEMAR-AGAIN/*/session.h5"))) == 1
     assert (tmp_path / "sweeps" / "recordings.csv").is_file()
     assert next(tmp_path.glob("runs/OFFICE-WAV/*/report.html")).stat().st_size > 50_000
-
-
-def test_every_command_of_the_readme_exists() -> None:
-    from typer.main import get_command
-
-    from sweetspot.roof import build
-
-    root = get_command(build()).commands  # type: ignore[attr-defined]
-    text = (ROOT / "measure" / "README.md").read_text()
-    for line in re.findall(r"^sweetspot (.*)$", text, re.M):
-        words = line.split("#")[0].split()
-        command = root[words[0]]
-        if hasattr(command, "commands"):
-            command = command.commands[words[1]]
-        known = {o for p in command.params for o in p.opts}
-        assert {w for w in words if w.startswith("--")} <= known, line

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def ragged(matrix: Any, x: NDArray[Any], cuts: list[int]) -> NDArray[Any]:
+def ragged(matrix: Any, x: NDArray[Any], cuts: Sequence[int]) -> NDArray[Any]:
     """The stream in pieces of the sizes in ``cuts``, over and over."""
     pieces, done, turn = [], 0, 0
     while done < x.shape[1]:

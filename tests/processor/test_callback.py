@@ -21,7 +21,7 @@ from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live import block, callback, layout, memory
 from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import PlayerMemory, Shared
-from tests.processor.three_drivers import filter_set
+from tests.filter_sets import filter_set
 
 FS, BLOCK = 2003, 16
 SETTLE_BLOCKS, SOFT = 5, 20

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from sweetspot.processor.crossfade import Crossfaded, Fader, Walked
 from sweetspot.processor.engine import Engine
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.render import render
 from sweetspot.rigs.errors import BadInput
+from tests.filter_sets import filter_set
 
 Real = NDArray[Any]
 FS = 47872
@@ -23,18 +24,7 @@ def filters(sign: float, ceiling: float = 0.9) -> FilterSet:
     h = np.zeros((3, 5, 400))
     h[:, :, 150] = np.arange(1, 16).reshape(3, 5) / 40.0
     h[:, :, 399] = sign * 0.05
-    return FilterSet(
-        taps=h,
-        fs=FS,
-        drivers=tuple("abcde"),
-        ceiling=ceiling,
-        delay_samples=150,
-        headroom_db=0.0,
-        channels=(1, 2, 3, 4, 5),
-        source="0" * 64,
-        unit_serial="SN",
-        upmix=UpmixSettings(method="off"),
-    )
+    return filter_set(h, channels=(1, 2, 3, 4, 5), ceiling=ceiling, delay_samples=150, headroom_db=0.0)
 
 
 def tone(n: int) -> Real:
@@ -105,7 +95,7 @@ def test_a_fader_moves_softly_and_is_transparent_at_rest() -> None:
 def test_an_engine_starts_and_stops_softly() -> None:
     engine, x = Engine(filters(1.0), 64), tone(4000)
     engine.process(x)
-    engine.fade(0.0)
+    engine.fade(0.0, 0.02)
     y = engine.process(x)
     assert not y[:, round(0.02 * FS) + engine.latency :].any()
 

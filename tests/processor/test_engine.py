@@ -14,6 +14,7 @@ from sweetspot.processor.engine import Engine, with_method
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.render import render
 from sweetspot.rigs.errors import BadInput
+from tests.filter_sets import filter_set
 
 Real = NDArray[Any]
 FS = 47872
@@ -24,18 +25,8 @@ def crooked(taps: int = 90, drivers: int = 5, seed: int = 0, **kw: Any) -> Filte
     h = rng.standard_normal((3, drivers, taps)) * np.exp(-np.arange(taps) / 20.0)
     h /= np.abs(h).sum(axis=(0, 2)).max() * 1.001
     h -= h.mean(axis=2, keepdims=True)
-    return FilterSet(
-        taps=h,
-        fs=FS,
-        drivers=tuple(f"d{i}" for i in range(drivers)),
-        ceiling=1.0,
-        delay_samples=20,
-        headroom_db=3.0,
-        channels=tuple(range(1, drivers + 1)),
-        source="0" * 64,
-        unit_serial="SN",
-        **kw,
-    )
+    names, channels = tuple(f"d{i}" for i in range(drivers)), tuple(range(1, drivers + 1))
+    return filter_set(h, "soft-projection", **({"drivers": names, "channels": channels, "ceiling": 1.0} | kw))
 
 
 def sweep(n: int = FS) -> Real:

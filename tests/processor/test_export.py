@@ -27,6 +27,7 @@ from sweetspot.processor.export.unguarded import without_guard
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.partition import PartitionedMatrix
 from sweetspot.rigs.errors import BadInput
+from tests.filter_sets import filter_set
 
 Real = NDArray[Any]
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -40,17 +41,10 @@ def wired(drivers: int) -> tuple[int, ...]:
 def crooked(drivers: int = 5, taps: int = 300, fs: int = 48000, gain: float = 1.0) -> FilterSet:
     rng = np.random.default_rng(drivers)
     h = rng.standard_normal((3, drivers, taps)) * np.exp(-np.arange(taps) / 60.0)
-    return FilterSet(
-        taps=gain * h / np.abs(h).sum(axis=(0, 2)).max(),
-        fs=fs,
-        drivers=("front left", "é/top", "c", "d", "e", *(f"x{i}" for i in range(20)))[:drivers],
-        ceiling=0.5,
-        delay_samples=3,
-        headroom_db=1.0,
-        channels=wired(drivers),
-        source="0" * 64,
-        unit_serial="SN-1",
-    )
+    names = ("front left", "é/top", "c", "d", "e", *(f"x{i}" for i in range(20)))[:drivers]
+    taps = gain * h / np.abs(h).sum(axis=(0, 2)).max()
+    more = {"fs": fs, "drivers": names, "channels": wired(drivers), "delay_samples": 3, "headroom_db": 1.0}
+    return filter_set(taps, "soft-projection", unit_serial="SN-1", **more)
 
 
 def needs(program: str) -> pytest.MarkDecorator:

@@ -19,7 +19,7 @@ from sweetspot.processor.live.memory import AMOUNT, PlayerMemory, Shared
 from sweetspot.processor.live.offline import BLOCK, MOST, FileBlocks, ahead
 from sweetspot.processor.render import render_file
 from sweetspot.rigs.storage import begin_to_disk, without_clock
-from tests.processor.three_drivers import FS, filter_set
+from tests.filter_sets import FS, filter_set
 
 
 def filters() -> FilterSet:

@@ -41,8 +41,8 @@ from sweetspot.processor.plain import bypass
 from sweetspot.processor.render import aligned
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.live_stream import Wanted
+from tests.filter_sets import FS, filter_set
 from tests.processor.osc_message import packed
-from tests.processor.three_drivers import FS, filter_set
 
 BLOCK = 256
 
@@ -134,25 +134,20 @@ def test_a_crossfade_stays_between_both_places(x: np.ndarray) -> None:
     assert np.all((y >= low)[:, inside] & (y <= high)[:, inside])
 
 
-def test_poses_during_a_crossfade_wait_and_the_last_one_counts(x: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    ("poses", "bypassed", "settled"),
+    [
+        ({20: 3, 21: 1, 22: 2, 23: 4}, range(0), 40),
+        ({12: 3}, range(8, 30), 48),
+        ({8: 1, 31: 2, 33: 4}, range(7, 29), 52),
+    ],
+    ids=["poses-during-a-crossfade-wait", "changed-behind-the-bypass", "while-the-bypass-fades-out-and-in"],
+)
+def test_the_last_pose_counts(x: np.ndarray, poses: dict[int, int], bypassed: range, settled: int) -> None:
     bank = made(ROW)
-    y = Live(bank).play(x, {20: 3, 21: 1, 22: 2, 23: 4})
-    end = static(bank, 4, x)
-    assert y[:, 40 * BLOCK :] == pytest.approx(end[:, 40 * BLOCK :], abs=2e-6)
-
-
-def test_a_place_that_changes_behind_the_bypass_is_played_after_it(x: np.ndarray) -> None:
-    bank = made(ROW)
-    y = Live(bank).play(x, {12: 3}, bypassed=range(8, 30))
-    end = static(bank, 3, x)
-    assert y[:, 48 * BLOCK :] == pytest.approx(end[:, 48 * BLOCK :], abs=2e-6)
-
-
-def test_walking_while_the_bypass_fades_out_or_in(x: np.ndarray) -> None:
-    bank = made(ROW)
-    y = Live(bank).play(x, {8: 1, 31: 2, 33: 4}, bypassed=range(7, 29))
-    end = static(bank, 4, x)
-    assert y[:, 52 * BLOCK :] == pytest.approx(end[:, 52 * BLOCK :], abs=2e-6)
+    y = Live(bank).play(x, poses, bypassed=bypassed)
+    end = static(bank, list(poses.values())[-1], x)
+    assert y[:, settled * BLOCK :] == pytest.approx(end[:, settled * BLOCK :], abs=2e-6)
 
 
 def test_no_memory_is_taken_in_the_block_path(x: np.ndarray) -> None:

@@ -12,18 +12,14 @@ from numpy.typing import NDArray
 
 from sweetspot.processor import guard as rules
 from sweetspot.processor.guard import LOOK_AHEAD_S, MOST_LOW, RELEASE_S, Guard
+from tests.processor.streams import ragged
 
 Real = NDArray[Any]
 FS = 47872
 
 
 def run(guard: Guard, y: Real, cuts: tuple[int, ...] = (10**9,)) -> Real:
-    pieces, done, turn = [], 0, 0
-    while done < y.shape[1]:
-        n = cuts[turn % len(cuts)]
-        pieces.append(guard.process(y[:, done : done + n]))
-        done, turn = done + n, turn + 1
-    return np.concatenate(pieces, axis=1)
+    return ragged(guard, y, cuts)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -9,10 +9,11 @@ import pytest
 import soundfile
 
 from sweetspot.processor import files, listening, store
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.listening import DummyHead
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import db
+from tests.filter_sets import filter_set
 
 FS = 47872
 RNG = np.random.default_rng(31)
@@ -20,18 +21,7 @@ HEAD = DummyHead(RNG.standard_normal((2, 3, 700)) * np.exp(-np.arange(700) / 90.
 
 
 def filters(method: str = "off") -> FilterSet:
-    return FilterSet(
-        0.05 * RNG.standard_normal((3, 3, 96)),
-        fs=FS,
-        drivers=("a", "b", "c"),
-        ceiling=0.5,
-        delay_samples=40,
-        headroom_db=14.0,
-        channels=(1, 4, 2),
-        source="0" * 64,
-        unit_serial="U-1",
-        upmix=UpmixSettings(method=method),
-    )
+    return filter_set(0.05 * RNG.standard_normal((3, 3, 96)), method, channels=(1, 4, 2), headroom_db=14.0)
 
 
 def test_ears_hear_the_sum_over_programs_and_drivers() -> None:

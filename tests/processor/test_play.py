@@ -20,8 +20,9 @@ import pytest
 import soundfile
 
 from sweetspot.processor import store
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.hosts import patchbay
+from tests.filter_sets import filter_set
 
 FS = 48000
 pytestmark = pytest.mark.server
@@ -29,18 +30,7 @@ pytestmark = pytest.mark.server
 
 def filters(drivers: int = 3) -> FilterSet:
     rng = np.random.default_rng(4)
-    return FilterSet(
-        0.02 * rng.standard_normal((3, drivers, 256)),
-        fs=FS,
-        drivers=tuple("abc"[:drivers]),
-        ceiling=0.5,
-        delay_samples=40,
-        headroom_db=12.0,
-        channels=(5, 1, 3)[:drivers],
-        source="0" * 64,
-        unit_serial="U",
-        upmix=UpmixSettings(method="projection"),
-    )
+    return filter_set(0.02 * rng.standard_normal((3, drivers, 256)), "projection", fs=FS, channels=(5, 1, 3)[:drivers])
 
 
 PLAY = (sys.executable, "-c", "from sweetspot.command_line import main; main()", "play")
@@ -107,16 +97,7 @@ def test_another_program_on_the_server_is_listened_to(card: Any, music: Path) ->
 
 
 def test_keys_work_on_a_terminal(card: Any, music: Path) -> None:
-    command = [
-        *PLAY,
-        str(music / "filterset.h5"),
-        str(music / "in.wav"),
-        "--loop",
-        "--device",
-        "crooked-card",
-        "--block",
-        "512",
-    ]
+    command = looped(music, "crooked-card")
     master, slave = pty.openpty()
     process = subprocess.Popen(command, env=card.env | {"TERM": "xterm"}, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
@@ -166,17 +147,9 @@ def test_what_cannot_be_played_is_reported(
 
 
 def test_ctrl_c_ends_it_cleanly_and_leaves_nobody_behind(card: Any, music: Path) -> None:
-    command = [
-        *PLAY,
-        str(music / "filterset.h5"),
-        str(music / "in.wav"),
-        "--loop",
-        "--device",
-        "crooked-card",
-        "--block",
-        "512",
-    ]
-    process = subprocess.Popen(command, env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        looped(music, "crooked-card"), env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     time.sleep(5.0)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
@@ -191,16 +164,7 @@ def test_a_device_that_leaves_the_server_is_hardware_trouble(
     rig = music / "rig.toml"
     text = crooked_card_text(music / "tty").replace("fs = 47872", f"fs = {FS}")
     rig.write_text(text.replace('"crooked-card"', '"leaving-card"'))
-    command = [
-        *PLAY,
-        str(music / "filterset.h5"),
-        str(music / "in.wav"),
-        "--loop",
-        "--device",
-        "leaving-card",
-        "--block",
-        "512",
-    ]
+    command = looped(music, "leaving-card")
     in_server(card)
     with jack_lab(card, rig), patchbay.opened() as bay:
         process = subprocess.Popen(command, env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -217,16 +181,7 @@ def test_a_server_that_dies_is_hardware_trouble(
 ) -> None:
     rig = music / "rig.toml"
     rig.write_text(crooked_card_text(music / "tty").replace("fs = 47872", f"fs = {FS}"))
-    command = [
-        *PLAY,
-        str(music / "filterset.h5"),
-        str(music / "in.wav"),
-        "--loop",
-        "--device",
-        "crooked-card",
-        "--block",
-        "512",
-    ]
+    command = looped(music, "crooked-card")
     with jack_server(FS, 512) as server, jack_lab(server, rig):
         process = subprocess.Popen(command, env=server.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         time.sleep(6.0)

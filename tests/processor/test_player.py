@@ -22,7 +22,7 @@ from sweetspot.processor.live.stream import LivePlayer
 from sweetspot.processor.plain import bypass
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.live_stream import Wanted, Watch
-from tests.processor.three_drivers import FS, filter_set
+from tests.filter_sets import FS, filter_set
 
 BLOCK = 64
 RNG = np.random.default_rng(9)

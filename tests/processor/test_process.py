@@ -21,6 +21,7 @@ from sweetspot.processor import files, store
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.render import measured, render, render_file
 from sweetspot.rigs.errors import BadInput
+from tests.filter_sets import filter_set
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 FS = 48000
@@ -32,17 +33,9 @@ def filters() -> FilterSet:
     rng = np.random.default_rng(0)
     h = rng.standard_normal((3, 5, 300)) * np.exp(-np.arange(300) / 40.0)
     h /= np.abs(h).sum(axis=2).max() * 2.5
-    return FilterSet(
-        taps=h - h.mean(axis=2, keepdims=True),
-        fs=FS,
-        drivers=("one", "two", "three", "four", "five"),
-        ceiling=0.5,
-        delay_samples=8,
-        headroom_db=6.0,
-        channels=(1, 2, 3, 4, 5),
-        source="0" * 64,
-        unit_serial="SN",
-    )
+    names, taps = ("one", "two", "three", "four", "five"), h - h.mean(axis=2, keepdims=True)
+    more = {"fs": FS, "drivers": names, "channels": (1, 2, 3, 4, 5), "delay_samples": 8, "headroom_db": 6.0}
+    return filter_set(taps, "soft-projection", unit_serial="SN", **more)
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ import soundfile
 from sweetspot.processor import store
 from sweetspot.processor.export import firmware
 from sweetspot.processor.export.unguarded import UNGUARDED, without_guard
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.plain import bypass
 from sweetspot.processor.run_folder import driver_limits, within_rig
+from tests.filter_sets import filter_set
 
 FS = 47872
 RIG = """
@@ -58,15 +59,8 @@ def kept(tmp_path: Path) -> FilterSet:
     high = np.sin(0.5 * np.pi * np.clip((f - 2500.0) / 900.0, 0.0, 1.0)) ** 2
     one = np.fft.irfft(np.stack([low, high]) * np.exp(-2j * np.pi * f * 256 / FS))
     taps = 0.1 * np.stack([one, 0.7 * one, 0.5 * one])
-    about = {"ceiling": 0.5, "delay_samples": 256, "headroom_db": 20.0, "source": "0" * 64, "unit_serial": "U"}
-    made = FilterSet(
-        taps,
-        FS,
-        ("woofer", "tweeter"),
-        channels=(5, 2),
-        upmix=UpmixSettings(method="off"),
-        **about,  # type: ignore[arg-type]
-    )
+    more = {"fs": FS, "drivers": ("woofer", "tweeter"), "channels": (5, 2), "delay_samples": 256, "headroom_db": 20.0}
+    made = filter_set(taps, **more)
     store.write(tmp_path / "filterset.h5", made)
     x = np.random.default_rng(5).standard_normal((FS, 2))
     soundfile.write(tmp_path / "in.wav", np.clip(0.3 * x, -1, 1), FS)

@@ -13,6 +13,7 @@ from sweetspot.processor.compiled import jitted
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.processor.upmix import RULES, chosen, weigh
 from sweetspot.rigs.errors import BadInput
+from tests.processor.streams import ragged
 
 Real = NDArray[Any]
 FS = 47872
@@ -31,12 +32,7 @@ def run(
     """Left, right and centre with the delay taken out."""
     up = chosen(UpmixSettings(method=method, **kw), FS, dtype)
     x = np.concatenate([x, np.zeros((2, up.latency))], axis=1)
-    pieces, done, turn = [], 0, 0
-    while done < x.shape[1]:
-        n = cuts[turn % len(cuts)]
-        pieces.append(up.process(x[:, done : done + n]))
-        done, turn = done + n, turn + 1
-    return np.concatenate(pieces, axis=1)[:, up.latency :]
+    return ragged(up, x, cuts)[:, up.latency :]
 
 
 def scene(seed: int = 5, n: int = 30000) -> Real:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+Word = TypeVar("Word", str, bytes)
 
 
-class Conversation:
-    """A line on which every word is agreed on beforehand; silence moves the clock."""
+class Conversation(Generic[Word]):
+    """A line on which every word, or datagram, is agreed on beforehand; silence moves the clock."""
 
-    def __init__(self, *turns: tuple[bytes, Sequence[str]]) -> None:
-        self.turns, self.answers, self.now = list(turns), list[str](), 0.0
+    def __init__(self, *turns: tuple[bytes, Sequence[Word]]) -> None:
+        self.turns, self.answers, self.now = list(turns), list[Word](), 0.0
         self.closed = 0
 
     def send(self, data: bytes) -> None:
@@ -18,7 +21,7 @@ class Conversation:
         assert data == wanted
         self.answers += answers
 
-    def receive(self, wait_s: float) -> str | None:
+    def receive(self, wait_s: float) -> Word | None:
         if self.answers:
             return self.answers.pop(0)
         self.now += wait_s

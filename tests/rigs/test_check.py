@@ -298,45 +298,36 @@ def _placed(full: Any, inputs: list[int], values: Any) -> Any:
     return out
 
 
-def test_an_amplifier_that_is_off(checked: Check) -> None:
-    wrong = failed(checked(plugs={o: (o, 0.0) for o in (1, 3, 5)}))
-    assert set(wrong) == {("amplifier", "all")}
-    assert "is the amplifier on?" in wrong["amplifier", "all"]
+@pytest.mark.parametrize(
+    ("fault", "found", "words"),
+    [
+        ({"plugs": {o: (o, 0.0) for o in (1, 3, 5)}}, ("amplifier", "all"), "is the amplifier on?"),
+        ({"plugs": {3: (3, 0.0)}}, ("amplifier", "right"), "output 3"),
+        ({"jacks": {4: (4, 0.0)}}, ("microphone", "ear_left"), "input 4"),
+        ({"jacks": {4: (4, 0.0)}, "noise_db": -1000.0}, ("microphone", "ear_left"), "constant value"),
+        ({"jacks": {3: (3, 9.0)}}, ("level", "boom"), "clip it by"),
+    ],
+    ids=["amplifier-off", "one-driver-silent", "microphone-dead", "input-converts-nothing", "sweep-would-clip"],
+)
+def test_a_fault_is_found_and_alone(checked: Check, fault: dict[str, Any], found: tuple[str, str], words: str) -> None:
+    """Of these, 9 times the level is 12 dB under the sweep: nothing clips yet, and the message states by how much."""
+    wrong = failed(checked(**fault))
+    assert set(wrong) == {found}
+    assert words in wrong[found]
 
 
-def test_one_driver_that_is_silent(checked: Check) -> None:
-    wrong = failed(checked(plugs={3: (3, 0.0)}))
-    assert set(wrong) == {("amplifier", "right")}
-    assert "output 3" in wrong["amplifier", "right"]
-
-
-def test_a_dead_microphone(checked: Check) -> None:
-    wrong = failed(checked(jacks={4: (4, 0.0)}))
-    assert set(wrong) == {("microphone", "ear_left")}
-    assert "input 4" in wrong["microphone", "ear_left"]
-
-
-def test_an_input_that_converts_nothing(checked: Check) -> None:
-    wrong = failed(checked(jacks={4: (4, 0.0)}, noise_db=-1000.0))
-    assert set(wrong) == {("microphone", "ear_left")}
-    assert "constant value" in wrong["microphone", "ear_left"]
-
-
-def test_no_microphone_plugged_in_is_not_called_an_amplifier(checked: Check) -> None:
-    wrong = failed(checked(jacks={i: (i, 0.0) for i in (1, 3, 4)}))
-    assert "nothing plugged in" in wrong["amplifier", "all"]
-
-
-def test_a_microphone_that_clips(checked: Check) -> None:
-    wrong = failed(checked(jacks={3: (3, 300.0)}))
-    assert "lower its preamplifier" in wrong["microphone", "boom"]
-
-
-def test_a_sweep_that_would_clip(checked: Check, crooked_text: str, tmp_path: Path) -> None:
-    """Twelve dB under the sweep nothing clips yet; the sweep would, and the message states by how much."""
-    wrong = failed(checked(jacks={3: (3, 9.0)}))
-    assert set(wrong) == {("level", "boom")}
-    assert "clip it by" in wrong["level", "boom"]
+@pytest.mark.parametrize(
+    ("jacks", "found", "words"),
+    [
+        ({i: (i, 0.0) for i in (1, 3, 4)}, ("amplifier", "all"), "nothing plugged in"),
+        ({3: (3, 300.0)}, ("microphone", "boom"), "lower its preamplifier"),
+    ],
+    ids=["no-microphone-plugged-in", "microphone-clips"],
+)
+def test_a_fault_is_named(
+    checked: Check, jacks: dict[int, tuple[int, float]], found: tuple[str, str], words: str
+) -> None:
+    assert words in failed(checked(jacks=jacks))[found]
 
 
 def test_headroom_and_level_are_those_of_the_sweep(checked: Check, crooked: Description, lab_rig: Any) -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from sweetspot.processor import files
 from sweetspot.processor.export import c_library
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.filterset import UpmixSettings
+from tests.filter_sets import filter_set
 
 Real = NDArray[Any]
 
@@ -88,16 +89,12 @@ class Library:
 def crooked(drivers: int = 5, taps: int = 300, fs: int = 47872, method: str = "projection", loud: float = 1.0) -> Any:
     rng = np.random.default_rng(drivers)
     h = rng.standard_normal((3, drivers, taps)) * np.exp(-np.arange(taps) / 60.0)
-    return FilterSet(
-        taps=loud * h / np.abs(h).sum(axis=(0, 2)).max(),
+    return filter_set(
+        loud * h / np.abs(h).sum(axis=(0, 2)).max(),
         fs=fs,
         drivers=tuple(f"d{i}" for i in range(drivers)),
-        ceiling=0.5,
-        delay_samples=7,
-        headroom_db=1.0,
         channels=tuple(range(drivers + 1, 1, -1)),
-        source="0" * 64,
-        unit_serial="SN-1",
+        delay_samples=7,
         upmix=UpmixSettings(method=method, amount=0.9),
     )
 
