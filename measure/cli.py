@@ -28,20 +28,15 @@ from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.quick_start import quick_start
 from sweetspot.rigs.rig_file import Description, read, with_faults
-from sweetspot.rigs.runs import begun, located
+from sweetspot.rigs.runs import begun, located, maybe_located
 from sweetspot.rigs.storage import alone, alone_in
-
-
-def _located(run: Path | None) -> Path | None:
-    return None if run is None else located(run)
-
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
 UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit.")]
 RunsOpt = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 RunOpt = Annotated[
     Path | None,
-    typer.Option("--run", help="Add to this run folder, or to the latest run of this unit.", callback=_located),
+    typer.Option("--run", help="Add to this run folder, or to the latest run of this unit.", callback=maybe_located),
 ]
 YesOpt = Annotated[
     bool,
@@ -75,8 +70,13 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.
 def mount(app: typer.Typer) -> None:
     """Add the commands to the roof."""
     commands = typer.Typer(no_args_is_help=True, help="Measure driver-to-ear and polar responses.")
-    commands.command("ears")(ears)
-    commands.command("polar")(polar)
+    commands.command("ears", help="Measure every driver to both ears at the head positions of the rig.")(
+        _command("ears")
+    )
+    commands.command(
+        "polar",
+        help="Measure every driver around the turntable; adds to the unit's latest run if that has no polar set yet.",
+    )(_command("polar"))
     commands.command("templates")(templates)
     commands.command("resume")(resume)
     commands.command("import")(incoming.import_)
@@ -87,40 +87,26 @@ def mount(app: typer.Typer) -> None:
     app.command("sofa")(sofa_)
 
 
-def ears(
-    rig: RigArg,
-    unit: UnitOpt,
-    runs: RunsOpt = Path("runs"),
-    run: RunOpt = None,
-    yes: YesOpt = False,
-    delay: DelayOpt = 10.0,
-    fault: FaultsOpt = None,
-    overlap: OverlapOpt = None,
-    raw: RawOpt = "all",
-    dry_run: DryOpt = False,
-    as_json: JsonOpt = False,
-) -> None:
-    """Measure every driver to both ears at the head positions of the rig."""
-    how = _Wish(unit, runs, run, yes, delay, overlap=overlap, raw=raw, dry_run=dry_run, as_json=as_json)
-    _begin("ears", with_faults(read(find(rig)), fault), how)
+def _command(name: SetName) -> Callable[..., None]:
+    """The command that measures a set of the unit."""
 
+    def measure_set(
+        rig: RigArg,
+        unit: UnitOpt,
+        runs: RunsOpt = Path("runs"),
+        run: RunOpt = None,
+        yes: YesOpt = False,
+        delay: DelayOpt = 10.0,
+        fault: FaultsOpt = None,
+        overlap: OverlapOpt = None,
+        raw: RawOpt = "all",
+        dry_run: DryOpt = False,
+        as_json: JsonOpt = False,
+    ) -> None:
+        how = _Wish(unit, runs, run, yes, delay, overlap=overlap, raw=raw, dry_run=dry_run, as_json=as_json)
+        _begin(name, with_faults(read(find(rig)), fault), how)
 
-def polar(
-    rig: RigArg,
-    unit: UnitOpt,
-    runs: RunsOpt = Path("runs"),
-    run: RunOpt = None,
-    yes: YesOpt = False,
-    delay: DelayOpt = 10.0,
-    fault: FaultsOpt = None,
-    overlap: OverlapOpt = None,
-    raw: RawOpt = "all",
-    dry_run: DryOpt = False,
-    as_json: JsonOpt = False,
-) -> None:
-    """Measure every driver around the turntable; adds to the unit's latest run if that has no polar set yet."""
-    how = _Wish(unit, runs, run, yes, delay, overlap=overlap, raw=raw, dry_run=dry_run, as_json=as_json)
-    _begin("polar", with_faults(read(find(rig)), fault), how)
+    return measure_set
 
 
 def templates(
@@ -334,7 +320,9 @@ def pictures(
     vertical: Annotated[
         Path | None,
         typer.Option(
-            "--vertical", help="Run with the unit on its side, top to the left, for CTA-2034.", callback=_located
+            "--vertical",
+            help="Run with the unit on its side, top to the left, for CTA-2034.",
+            callback=maybe_located,
         ),
     ] = None,
     as_json: JsonOpt = False,

@@ -183,8 +183,6 @@ class Side:
         Of the stimulus on the bins: ``conj(X)`` and ``|X|^2`` (with a floor).
     ramp
         How much the noise counts on each of the bins.
-    least
-        The floor.
     edge_energy, beyond_energy
         Mean ``|X|^2`` there.
     """
@@ -306,8 +304,6 @@ def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after:
 
     Parameters
     ----------
-    inv
-        The inverse used.
     transfer
         Transfer functions ``(..., frequency)``.
     delay

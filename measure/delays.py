@@ -36,6 +36,9 @@ ONSET = 0.1
 TOGETHER = 8
 """Responses that are looked at in one call: they fit the cache, which takes half the time."""
 
+GROUP_HZ = (300.0, 3000.0)
+"""Band over which a group delay is a mean, Hz."""
+
 EAR_HZ = (200.0, 1500.0)
 """Band in which the interaural phase gives a delay, Hz."""
 
@@ -87,9 +90,9 @@ def onset(h: Float) -> NDArray[np.intp]:
     return found.reshape(h.shape[:-1])
 
 
-def group_delay_s(heard: Complex, f: Float, band: tuple[float, float] = (300.0, 3000.0)) -> float:
-    """When a response ``(frequency,)`` arrives, s: the mean group delay over a band, weighted with its power."""
-    h = heard[(f >= band[0]) & (f <= band[1])]
+def group_delay_s(heard: Complex, f: Float) -> float:
+    """Arrival of a response ``(frequency,)``, s: group delay, the mean over :data:`GROUP_HZ` weighted with power."""
+    h = heard[(f >= GROUP_HZ[0]) & (f <= GROUP_HZ[1])]
     return float(-np.angle(np.sum(h[1:] * h[:-1].conj())) / (2.0 * np.pi * (f[1] - f[0])))
 
 

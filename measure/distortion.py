@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweetspot.measure.deconvolve import Inverse, Spectra, circular, edges
-from sweetspot.measure.smooth import running_mean, running_median
+from sweetspot.measure.smooth import SMOOTH_BINS, running_mean, running_median
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Float
@@ -29,9 +29,8 @@ PLAYED_DB = 20.0
 """Fundamentals further below the median of measurable ones are not used as a reference for harmonics, dB."""
 HEARD_DB = 3.0
 """SNR below which only noise was found, dB."""
-FALLING, SMOOTH_BINS, WIDE_BINS = 2.0, 9, 65
-"""Ratio of the first to the last stretches from which a tail is seen; bins over which they are smoothed, and over which
-the median is taken, before."""
+FALLING = 2.0
+"""Ratio of the first to the last stretches from which a tail is seen."""
 
 STRETCHES = 12
 THIRD = 2.0 ** (1.0 / 6.0)
@@ -153,8 +152,6 @@ def of_transfer(
     ----------
     inv, transfer, delay
         As for :func:`sweetspot.measure.deconvolve.responses`; ``transfer (mic, frequency)``.
-    sweep
-        What was played.
     before, after
         What is kept of a response, samples.
     points
@@ -220,7 +217,7 @@ def _at_the_end(powers: Float) -> Float:
     mean, third = powers.mean(axis=0), STRETCHES // 3
     ends = np.stack([powers[:third].mean(axis=0), powers[-third:].mean(axis=0)])
     re_mean = running_mean(ends, SMOOTH_BINS) / np.maximum(running_mean(mean, SMOOTH_BINS), 1e-300)
-    first, last = running_median(re_mean, WIDE_BINS, SMOOTH_BINS - 1)
+    first, last = running_median(re_mean)
     return np.asarray(mean * np.where(first > FALLING * last, last, 1.0))
 
 

@@ -173,7 +173,7 @@ class CaptureAnalyser:
         mean, many = np.asarray(np.mean(turned, axis=0)), len(turned)
 
         def local(f: Float) -> Float:
-            return np.asarray(sum(note.under_harmonics(0, f)[:, mics] for note in notes)) / many**2
+            return np.asarray(sum(note.under_harmonics(f)[:, mics] for note in notes)) / many**2
 
         how = self.inverse, self.plan.sweep, mean, 0.0, self.plan.before, self.plan.after
         return harmonics.of_transfer(*how, local=local if notes else None)

@@ -74,8 +74,6 @@ class OverlappedSignal:
         What the outputs play, ``(outputs, samples)``.
     played
         What the loopback plays, ``(samples,)``: a sweep of its own, as long as all of them.
-    sweep
-        That sweep.
     level
         Of each driver's sweep over that of a sequential capture, linear.
     head
@@ -104,8 +102,6 @@ class Plan:
         Table of dtype :data:`sweetspot.measure.impulse.POSITION`.
     mics
         The microphones that are recorded, besides the loopback.
-    sweep
-        What is played.
     sources
         What plays, one at a time.
     played

@@ -69,12 +69,8 @@ def measure(
 
     Parameters
     ----------
-    rig
-        Open devices.
     session
         Open for writing; each capture is in it, flushed, before the next one begins, but for ``meanwhile``.
-    plan
-        What to capture.
     ask
         Asks a person for the moves that the stage cannot make.
     step

@@ -57,8 +57,6 @@ class CaptureKey:
     ----------
     position, source, repeat
         From 0; the source is :data:`ALL` where every driver plays.
-    purpose
-        What it is for.
     rejected
         Counts the rejected captures of the same kind, from 1; 0 for an accepted one.
     """
@@ -140,8 +138,6 @@ class Shot:
 
     Parameters
     ----------
-    capture
-        What was planned.
     recording
         The microphones in the order of the plan, then the loopback.
     delay

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.rigs.units import Float
 
@@ -10,6 +11,12 @@ THIRD_OCTAVES = np.array(
     [200, 250, 315, 400, 500, 630, 800, 1000, 1250, 1600, 2000, 2500, 3150, 4000, 5000, 6300, 8000.0]
 )
 """Nominal centres of the third-octave bands of a verification, Hz (IEC 61260-1)."""
+
+SMOOTH_BINS = 9
+"""Over which powers are smoothed before they are compared, or stand for the noise."""
+
+WIDE_BINS = 65
+"""Over which the median of smooth powers is taken before they are compared."""
 
 
 def smoothed(x: Float, f: Float, octaves: float = 1.0 / 3.0) -> Float:
@@ -31,17 +38,23 @@ def running_mean(x: Float, bins: int) -> Float:
     return np.asarray(total / bins)
 
 
-def running_median(x: Float, bins: int, step: int) -> Float:
-    """Median of ``x (..., frequency)`` over this many bins, of which every ``step``-th is used; held at the ends.
+def running_median(x: Float) -> Float:
+    """Median of ``x (..., frequency)`` over :data:`WIDE_BINS`, of which every 8th is used; held at the ends.
 
-    For values that are smooth over ``step`` bins; steps of as many bins have one median.
+    For values that are smooth over :data:`SMOOTH_BINS`; steps of as many bins have one median.
     """
+    step = SMOOTH_BINS - 1
     few = x[..., ::step]
-    half = min(bins // step, few.shape[-1] - 1) // 2
+    half = min(WIDE_BINS // step, few.shape[-1] - 1) // 2
     inside = few.shape[-1] - 2 * half
     found = np.median([few[..., i : i + inside] for i in range(2 * half + 1)], axis=0)
     found = np.pad(found, [(0, 0)] * (x.ndim - 1) + [(half, half)], mode="edge")
     return np.repeat(found, step, axis=-1)[..., : x.shape[-1]]
+
+
+def third_octaves(low: float, high: float) -> NDArray[np.bool_]:
+    """Which third octaves lie between two nominal centres, Hz, these included ``(band,)``."""
+    return np.asarray((0.99 * low <= THIRD_OCTAVES) & (1.01 * high >= THIRD_OCTAVES))
 
 
 def band_edges(centres: Float) -> tuple[Float, Float]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import Enum
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,8 +60,6 @@ class Call:
 
     Parameters
     ----------
-    module, name
-        Of the function.
     values
         Its arguments, by name.
     """
@@ -80,9 +79,10 @@ _takes: ContextVar[Callable[[Call], Any]] = ContextVar("takes", default=Call.mad
 def work(module: str, name: str, **values: Any) -> Any:
     """Do a command's work once its words are understood: call a function of a module that is loaded now.
 
-    Within :func:`handed_to` it is only noted.
+    Members of enumerations become their values. Within :func:`handed_to` the call is only noted.
     """
-    return _takes.get()(Call(module, name, values))
+    plain = {key: value.value if isinstance(value, Enum) else value for key, value in values.items()}
+    return _takes.get()(Call(module, name, plain))
 
 
 @contextmanager

@@ -105,8 +105,6 @@ class LiveStream:
 
         Parameters
         ----------
-        address
-            Of the function.
         user
             Address passed to it with every block.
 

@@ -510,8 +510,6 @@ class _Take:
     ----------
     played
         ``(samples, outputs)``
-    inputs
-        Number of input channels.
     rest
         Samples of silence ahead of it, from the capture before.
     """

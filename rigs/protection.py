@@ -74,8 +74,6 @@ class Protection:
 
     Parameters
     ----------
-    name
-        Of the driver.
     output
         Its output, counted from 0.
     fs

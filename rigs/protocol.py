@@ -142,6 +142,15 @@ def all_read(_inputs: Sequence[int] | None) -> None:
     """What hardware does about inputs that nobody reads: it records them too."""
 
 
+def unattended(why: str) -> Operator:
+    """The operator of a measurement without a person: any move is refused (:class:`HardwareTrouble`)."""
+
+    def ask(move: str) -> None:
+        raise HardwareTrouble(f"{move}: {why}")
+
+    return ask
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rig:
     """A described rig with its devices open.

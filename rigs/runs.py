@@ -59,6 +59,11 @@ def located(run: Path) -> Path:
     return run
 
 
+def maybe_located(run: Path | None) -> Path | None:
+    """:func:`located` for an option that may be left out."""
+    return None if run is None else located(run)
+
+
 def _check_one_unit(folder: Path, found: list[Path]) -> None:
     """Refuse a folder whose latest run cannot be known: of several units, or not named by the time of its start.
 

@@ -34,6 +34,11 @@ def from_db(level_db: ArrayLike) -> Any:
     return 10.0 ** (np.asarray(level_db, dtype=float) / 20.0) if np.ndim(level_db) else 10.0 ** (float(level_db) / 20.0)  # type: ignore[arg-type]
 
 
+def hertz(f: float) -> str:
+    """A frequency as text, in kHz from 1000 Hz on."""
+    return f"{f / 1000:g} kHz" if f >= 1000 else f"{f:g} Hz"
+
+
 def pressure(level_db_spl: float) -> float:
     """Root-mean-square pressure in Pa of a sound pressure level in dB re 20 uPa."""
     return float(P_REF * from_db(level_db_spl))

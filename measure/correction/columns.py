@@ -50,8 +50,6 @@ class Columns:
     ----------
     frequency, level
         Their places, from 0.
-    kind
-        What the level column holds.
     phase
         Its place, or ``None``.
     radians

@@ -34,8 +34,6 @@ class PartedFile:
     ----------
     data
         Lines of data of the section that counts.
-    notes
-        Comments and headlines.
     sensitivities
         Absolute level stated in lines.
     angles

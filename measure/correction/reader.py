@@ -60,8 +60,6 @@ class Correction:
         Its absolute level, if stated.
     maker, serial
         If the file states it.
-    notes
-        Its comments and headlines.
     remarks
         How it was understood, where that was not plain.
     """
@@ -94,13 +92,6 @@ def read(text: str, where: str) -> Correction:
     frequency in Hz, level in dB, and optionally a phase in degrees. Separators are tabs, spaces, semicolons or commas;
     decimal commas are understood wherever something else separates. A first line at 0 Hz is left out, and points that
     are repeated with the same level are merged. A line ``sensitivity = 12.5 mV/Pa`` counts before one in a comment.
-
-    Parameters
-    ----------
-    text
-        The whole file.
-    where
-        Its name, for messages.
 
     Raises
     ------

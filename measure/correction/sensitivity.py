@@ -33,8 +33,6 @@ class Sensitivity:
         As in the file.
     gain_db
         Gain of the built-in amplifier that it holds for, if the file states it.
-    line
-        Where it stands.
     active
         Whether the line is a setting of the file (``sensitivity = ...``) and no comment.
     """

@@ -39,10 +39,6 @@ def imported(
     ----------
     origin
         Where they come from, in words.
-    serial
-        Of the unit.
-    runs
-        Where run folders are kept.
     run
         Add to this one; ``None`` makes a new one.
     rig

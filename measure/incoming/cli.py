@@ -10,15 +10,11 @@ import typer
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, tracked
-from sweetspot.rigs.runs import located
+from sweetspot.rigs.runs import maybe_located
 
 PathArg = Annotated[
     Path, typer.Argument(metavar="PATH", help="SOFA file, or folder of SOFA, WAV, REW or FRD files or recordings.")
 ]
-
-
-def _run(value: Path | None) -> Path | None:
-    return None if value is None else located(value)
 
 
 def import_(
@@ -29,7 +25,8 @@ def import_(
     ] = None,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of all runs.")] = Path("runs"),
     run: Annotated[
-        Path | None, typer.Option("--run", help="Add to this run, such as a polar set to an ears set.", callback=_run)
+        Path | None,
+        typer.Option("--run", help="Add to this run, such as a polar set to an ears set.", callback=maybe_located),
     ] = None,
     kind: Annotated[
         Literal["ears", "polar"] | None, typer.Option("--as", help="Kind of set, if the files do not state it.")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure.plan import SetName
-from sweetspot.measure.smooth import running_mean
+from sweetspot.measure.smooth import SMOOTH_BINS, running_mean
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float
 
@@ -21,7 +21,6 @@ BEFORE_S = 0.02
 STRETCHES, FADED = 8, 2
 """The later half of a response is cut into these stretches to estimate its noise; the last ones are often faded out."""
 
-SMOOTH_BINS = 9
 FLOOR = 1e-6
 """Smallest standard error re the rms of the spectrum, for simulated responses."""
 

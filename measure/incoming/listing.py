@@ -67,10 +67,6 @@ class Entry:
 
     Parameters
     ----------
-    path
-        The file.
-    kind
-        Which set it belongs to.
     mic, driver
         Names; ``mic`` is empty where the channels of the file are the microphones.
     position

@@ -44,8 +44,6 @@ def of(sets: list[ImportedSet], name: str, source: str, temperature_c: float) ->
 
     Parameters
     ----------
-    name
-        Of the rig.
     source
         What was imported, for the comment.
     """

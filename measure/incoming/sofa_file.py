@@ -25,8 +25,6 @@ class SofaFile:
 
     Parameters
     ----------
-    path
-        Where it is.
     convention
         ``GLOBAL:SOFAConventions``.
     values
@@ -80,13 +78,10 @@ class SofaFile:
         """Positions ``(rows, 3)`` in m; one row in the file applies to all, a trailing axis is tried first."""
         x = np.asarray(self.need(name), dtype=float)
         x = x[..., 0] if x.ndim == 3 else x.reshape(-1, 3) if x.ndim < 2 else x
-        if x.ndim != 2 or x.shape[1] != 3 or len(x) not in (1, rows):
-            raise BadInput(f"{self.path}: {name} has shape {x.shape}; ({rows} or 1, 3) is needed")
         kind, units = (self.attributes.get((name, a), "") for a in ("Type", "Units"))
         around_a_head = name == "SourcePosition" and self.convention.startswith("SimpleFreeField")
         usual = "spherical" if around_a_head else "cartesian"
-        places = cartesian(x, kind, units, f"{self.path}: {name}", otherwise=usual)
-        return np.asarray(np.broadcast_to(places, (rows, 3)))
+        return cartesian(x, rows, kind, units, f"{self.path}: {name}", otherwise=usual)
 
     def view(self, name: str, rows: int) -> Float:
         """Direction ``(rows, 3)`` of a view vector, unit length; x ahead where the file has none."""

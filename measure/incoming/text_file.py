@@ -31,8 +31,6 @@ class TextResponse:
         Sampling rate, Hz; 0 for a transfer function, which goes with any.
     zero
         Tap of time zero.
-    names
-        Of the columns.
     unit
         ``"Pa/FS"`` or ``"relative"``.
     """

@@ -61,8 +61,6 @@ class LagBands:
 
     Parameters
     ----------
-    sweep
-        What plays.
     size
         Length of the transforms, samples.
     steps
@@ -140,8 +138,6 @@ def burst(transfer: NDArray[np.complexfloating], where: LagBands, delay: float) 
     ----------
     transfer
         ``(frequency,)``: the capture's spectrum over the stimulus's.
-    where
-        Bands and lags.
     delay
         Latency of the interface, s.
     """

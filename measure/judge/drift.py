@@ -92,8 +92,6 @@ def changed(
         Lower edge of what the source radiates, Hz.
     expected_db
         Change of level that the distances explain.
-    names
-        Of the microphones.
     """
     size = 2 * now.shape[-1]
     f = np.fft.rfftfreq(size, 1.0 / fs)

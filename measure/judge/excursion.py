@@ -32,10 +32,6 @@ class ExcursionCheck:
 
     Parameters
     ----------
-    rig
-        Open devices.
-    mics
-        Which are listened to.
     drivers
         Which of the rig's drivers are looked at, from 0.
     """

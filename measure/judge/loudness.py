@@ -137,8 +137,6 @@ class Sound:
         Its number in the plan (``None``: all drivers), and its name.
     signal
         ``(outputs, samples)``, the loopback included.
-    pose
-        How everything stands.
     """
 
     source: int | None
@@ -153,10 +151,6 @@ class LoudnessCheck:
 
     Parameters
     ----------
-    rig
-        Open devices.
-    mics
-        Which are listened to.
     limit_db
         dB SPL; ``None`` lets everything through.
     """

@@ -60,8 +60,6 @@ def loopback(inv: Inverse, recorded: NDArray[np.float32], loop: Complex, delay: 
 
     Parameters
     ----------
-    inv
-        Inverse of the stimulus.
     recorded
         ``(samples,)``, full scale = 1.
     loop

@@ -8,14 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure.deconvolve import edges
-from sweetspot.measure.smooth import running_mean, running_median
+from sweetspot.measure.smooth import SMOOTH_BINS, running_mean, running_median
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Float
 
 STRETCHES = 8
-SMOOTH_BINS = 9
-WIDE_BINS = 65
-"""Over which the median of the stretches' smooth powers is taken before they are compared."""
 
 FALLING, RESOLVED = 2.0, 0.05
 """Ratio of the first to the last stretches' power from which a tail is seen; share of the last stretches' power below
@@ -73,7 +70,7 @@ def floor(power: Float) -> Float:
     if len(power) < 3:
         return mean
     re_mean = np.stack(_thirds(smooth / np.maximum(mean, 1e-300)))
-    first, middle, last = running_median(re_mean, WIDE_BINS, SMOOTH_BINS - 1)
+    first, middle, last = running_median(re_mean)
     bend = first + last - 2.0 * middle
     found = (first * last - middle**2) / np.where(bend > 0.0, bend, np.inf)
     return mean * np.where(first > FALLING * last, np.clip(found, RESOLVED * last, last), 1.0)

@@ -29,18 +29,10 @@ class Calibration:
 
     Parameters
     ----------
-    mic
-        The microphone.
     level_db_spl, frequency_hz
         Of the calibrator, nominal.
-    reading
-        The recording.
-    mv_per_pa
-        The sensitivity that follows.
     reasons
         Why it is refused; empty if it is accepted.
-    notes
-        What is worth knowing.
     change_db
         Against the last accepted one; ``None`` for the first.
     """

@@ -76,7 +76,7 @@ def read(x: NDArray[np.float32], fs: int, near_hz: float) -> Reading:
     tone = _explained(y, fs, [f])
     orders = [k * f for k in range(2, HIGHEST_HARMONIC + 1) if k * f < 0.45 * fs]
     harmonics = _explained(y - tone, fs, orders)
-    rest = _above(y - tone - harmonics, fs, 20.0)
+    rest = _above_20_hz(y - tone - harmonics, fs)
     level = max(float(np.sqrt(np.mean(tone**2))), 1e-15)
     return Reading(
         rms=level,
@@ -133,9 +133,9 @@ def _explained(y: Float, fs: int, frequencies: list[float]) -> Float:
     return out
 
 
-def _above(y: Float, fs: int, low_hz: float) -> Float:
+def _above_20_hz(y: Float, fs: int) -> Float:
     spectrum = fft.rfft(y)
-    spectrum[fft.rfftfreq(len(y), 1.0 / fs) < low_hz] = 0.0
+    spectrum[fft.rfftfreq(len(y), 1.0 / fs) < 20.0] = 0.0
     return np.asarray(fft.irfft(spectrum, len(y)))
 
 
@@ -172,8 +172,6 @@ def sensitivity(
 
     Parameters
     ----------
-    reading
-        Of the calibrator.
     level_db_spl
         Its nominal level, dB re 20 uPa.
     full_scale_v

@@ -20,8 +20,6 @@ class Finding:
         What was looked at: ``"patch"``, ``"polarity"``, ...
     subject
         Of what: a driver, a microphone, the loopback, the disk.
-    outcome
-        Whether it is fine.
     text
         One sentence: the finding, the limit, the remedy.
     values

@@ -21,8 +21,6 @@ def identify(rig: Rig, ask: Callable[[str], bool]) -> list[Finding]:
 
     Parameters
     ----------
-    rig
-        Open devices.
     ask
         Puts a question to a person; whether the answer was yes.
     """

@@ -143,8 +143,6 @@ def check(
 
     Parameters
     ----------
-    rig
-        Open devices.
     watched
         The rig with the microphones to look at, see :func:`only`.
     runs

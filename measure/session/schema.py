@@ -50,8 +50,6 @@ class SetHead:
         Sampling rate, Hz.
     zero
         Tap of time zero.
-    unit
-        Of the responses.
     band
         Judged band, Hz.
     positions

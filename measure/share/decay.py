@@ -40,8 +40,6 @@ def spectral_decay(h: Float, fs: int, start: int, seconds: float, f: Float, slic
         How far the slices go.
     f
         Frequencies that are wanted, Hz.
-    slices
-        How many.
     """
     rise = max(int(RISE_S * fs), 2)
     times = np.linspace(0.0, seconds, slices)

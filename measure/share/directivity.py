@@ -27,8 +27,6 @@ class Orbit:
         ``(frequency,)``, Hz.
     power
         ``(direction, driver, frequency)``, Pa^2 (rms) of a full-scale sine.
-    drivers
-        Names.
     """
 
     degrees: Float
@@ -52,10 +50,6 @@ def orbit(set_: ImpulseResponse, mic: int, per_octave: int = 48, smoothing: floa
 
     Parameters
     ----------
-    set_
-        Polar set.
-    mic
-        Which microphone.
     per_octave
         Frequencies an octave.
     smoothing
@@ -154,8 +148,6 @@ def cta2034(horizontal: Orbit, vertical: Orbit, driver: int) -> Cta2034:
     ----------
     horizontal, vertical
         Orbits at the same frequencies; positive angles of the vertical one are above the device.
-    driver
-        Which driver.
 
     Raises
     ------

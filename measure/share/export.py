@@ -84,10 +84,6 @@ def frd(set_: ImpulseResponse, index: Index, grid: Grid, about: str) -> str:
 
     Parameters
     ----------
-    set_
-        Of the session.
-    index
-        Which response.
     grid
         At which frequencies; made once for a set.
     about

@@ -26,8 +26,6 @@ class Shown:
 
     Parameters
     ----------
-    unit
-        Serial number.
     ears, polar
         The sets that were measured to their end.
     stderr

@@ -155,16 +155,8 @@ def directivity(set_: ImpulseResponse, mic: int, drivers_at: Float, unit: str, a
 
     Parameters
     ----------
-    set_
-        The polar set.
-    mic
-        Which of its microphones.
     drivers_at
         ``(driver, 3)``, m.
-    unit
-        Serial number of the unit.
-    about
-        Global attributes.
     """
     sofa = _new("FreeFieldDirectivityTF", about)
     sofa.GLOBAL_SourceType = "loudspeaker"

@@ -68,8 +68,6 @@ def of_disturbed(
     ----------
     bad
         At least one, the loopback in their last channel.
-    sweep
-        That plays.
     before, after
         What is kept of a response, samples.
     passed

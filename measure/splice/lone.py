@@ -63,8 +63,6 @@ def lone(x: NDArray[np.float32], sweep: Sweep, arrivals: Float) -> Splice:
     ----------
     x
         ``(channel, samples)``, the loopback last.
-    sweep
-        That plays.
     arrivals
         When it reaches the microphones' time zero at :func:`bands`, samples ``(source, band)``.
     """

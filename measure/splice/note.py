@@ -37,8 +37,6 @@ class SpliceNote:
     ----------
     runs
         Captures that it was made of, in their order at this place, from 1; a single one as it is.
-    parts
-        What was left out of them.
     f
         Frequencies ``(band,)`` of :attr:`stderr`, Hz.
     stderr
@@ -79,9 +77,9 @@ class SpliceNote:
         known = (f >= max(band[0], WIDE_BINS * f[1])) & (f <= band[1])
         return np.where(known, ours, np.maximum(ours, stderr))
 
-    def under_harmonics(self, source: int, f: Float) -> Float:
-        """Power ``(order, mic, frequency)`` as upper bound of the noise at a source's harmonics, at ``f`` Hz."""
-        return np.array([self._at(f, rows) for rows in self.harmonics[source]]) ** 2
+    def under_harmonics(self, f: Float) -> Float:
+        """Power ``(order, mic, frequency)`` as upper bound of the noise at the first source's harmonics."""
+        return np.array([self._at(f, rows) for rows in self.harmonics[0]]) ** 2
 
     def _at(self, f: Float, rows: Float) -> Float:
         at = np.log(np.maximum(f, 1e-3))

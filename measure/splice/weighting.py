@@ -191,8 +191,6 @@ class Splice:
         ----------
         arrival
             When the sweep reaches the microphones' time zero at each band, samples ``(band,)``.
-        cut
-            What is kept.
         """
         return self._under(self.noise, arrival, cut)
 

@@ -100,11 +100,8 @@ def _attribute(root: Group, variable: str, name: str) -> str:
 def _vectors(root: Group, name: str, directions: int, otherwise: str) -> Float:
     """A variable of places or directions as cartesian in m, ``(direction, 3)``; one row applies to all."""
     found = _numbers(root, name)
-    if found.ndim != 2 or found.shape[1] != 3 or len(found) not in (1, directions):
-        raise BadInput(f"{root.path}: {name} has shape {found.shape}; ({directions} or 1, 3) is needed")
     kind, units = (_attribute(root, name, a) for a in ("Type", "Units"))
-    x = cartesian(found, kind, units, f"{root.path}: {name}", otherwise=otherwise)
-    return np.asarray(np.broadcast_to(x, (directions, 3)))
+    return cartesian(found, directions, kind, units, f"{root.path}: {name}", otherwise=otherwise)
 
 
 def _places(root: Group, directions: int) -> Float:

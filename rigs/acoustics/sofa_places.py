@@ -29,13 +29,15 @@ USUAL = {"cartesian": ("metre",) * 3, "spherical": ("degree", "degree", "metre")
 """Units of a file that states none."""
 
 
-def cartesian(x: Float, kind: str, units: str, where: str, *, otherwise: str = "cartesian") -> Float:
+def cartesian(x: Float, rows: int, kind: str, units: str, where: str, *, otherwise: str) -> Float:
     """Places ``(rows, 3)`` in metres.
 
     Parameters
     ----------
     x
-        As in the file, ``(rows, 3)``.
+        As in the file, ``(rows, 3)``, or one row that applies to all.
+    rows
+        How many are needed.
     kind
         Its attribute ``Type``; empty if the file has none: then units of angle mean spherical, of length cartesian,
         and ``otherwise`` holds where there are no units.
@@ -47,8 +49,14 @@ def cartesian(x: Float, kind: str, units: str, where: str, *, otherwise: str = "
     Raises
     ------
     BadInput
-        A type or a unit that is not known.
+        Another shape; a type or a unit that is not known.
     """
+    if x.ndim != 2 or x.shape[1] != 3 or len(x) not in (1, rows):
+        raise BadInput(f"{where} has shape {x.shape}; ({rows} or 1, 3) is needed")
+    return np.asarray(np.broadcast_to(_in_metres(x, kind, units, where, otherwise), (rows, 3)))
+
+
+def _in_metres(x: Float, kind: str, units: str, where: str, otherwise: str) -> Float:
     names = tuple(u for u in re.split(r"[,;\s]+", units.strip().lower()) if u)
     stated = kind.strip().lower() or ("spherical" if names and names[0] in ANGLES else "cartesian" if names else "")
     stated = stated or otherwise

@@ -55,10 +55,8 @@ class Patchbay:
         mine = [p for p in self._client.get_ports(is_audio=True) if p.name.rsplit(":", 1)[0] == program]
         return [p.name for p in mine if p.is_input], [p.name for p in mine if p.is_output]
 
-    def await_ports(
-        self, program: str, inputs: int, outputs: int, alive: Callable[[], None]
-    ) -> tuple[list[str], list[str]]:
-        """Wait until a program has its ports; ``alive`` raises when it has ended.
+    def await_ports(self, program: str, outputs: int, alive: Callable[[], None]) -> tuple[list[str], list[str]]:
+        """Wait until a program has its two inputs and its outputs; ``alive`` raises when it has ended.
 
         Raises
         ------
@@ -69,12 +67,12 @@ class Patchbay:
         while time.monotonic() < until:
             alive()
             heard, played = self.ports_of(program)
-            if (len(heard), len(played)) == (inputs, outputs):
+            if (len(heard), len(played)) == (2, outputs):
                 return heard, played
             time.sleep(POLL_S)
         raise HardwareTrouble(
             f"{program} has {len(heard)} inputs and {len(played)} outputs on the audio server after {PATIENCE_S:g} s; "
-            f"{inputs} and {outputs} are expected"
+            f"2 and {outputs} are expected"
         )
 
     def named(self, ports: Sequence[str]) -> list[str]:
@@ -142,8 +140,6 @@ class Recorder:
     ----------
     client
         Of the ``jack`` library, not yet activated.
-    inputs
-        Number of its ports.
     """
 
     def __init__(self, client: Any, inputs: int) -> None:

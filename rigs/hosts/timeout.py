@@ -32,13 +32,7 @@ class _Call:
 
 
 class Worker:
-    """Makes calls sequentially in a daemon thread.
-
-    Parameters
-    ----------
-    name
-        Name of the thread.
-    """
+    """Makes calls sequentially in a daemon thread."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -255,8 +255,6 @@ class LabStage:
 
     Parameters
     ----------
-    world
-        What is moved.
     befalling
         Called at each move for the faults that occur in it.
     sleep
@@ -282,9 +280,7 @@ class LabStage:
         """Move to ``pose``; see :class:`sweetspot.rigs.protocol.Stage`."""
         stage = self.world.description.stage
         turned = float(np.degrees(pose.turn if stage.turns == "device" else pose.yaw))
-        low, high = stage.limits_deg
-        if not low - 1e-9 <= turned <= high + 1e-9:
-            raise BadInput(f"stage: {turned:g} degrees lies outside stage.limits_deg = [{low:g}, {high:g}]")
+        stage.check_turn(turned)
         for fault in self.befalling():
             self._befall(fault)
         if self._stalled:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.lab.stage import GrblSimulator, et250_machine
+from sweetspot.rigs.lab.stage import GrblMachine, GrblSimulator, et250_machine
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.turntable import axis_letters, pose_at
@@ -36,7 +36,7 @@ def turntable(card: Movable) -> Iterator[GrblSimulator]:
     def moved(axes: Mapping[str, float]) -> None:
         card.move(pose_at(axes, letters, Pose()))
 
-    with GrblSimulator(moved, befalling=card.befalling) as table:
+    with GrblSimulator(GrblMachine(moved, befalling=card.befalling)) as table:
         yield table
 
 

@@ -6,14 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from sweetspot.rigs.rig_file import lab_faults as faults
 from sweetspot.rigs.rig_file.fixed_mics import fixed_mics
 from sweetspot.rigs.rig_file.lab_places import lab_faults
 from sweetspot.rigs.rig_file.lab_tables import Lab
 from sweetspot.rigs.rig_file.mistaken_units import units_mistaken
-from sweetspot.rigs.rig_file.table import read_or_default
+from sweetspot.rigs.rig_file.table import are_numbers, read_or_default, sub_table, tables_in
 from sweetspot.rigs.rig_file.tables import EARS, EarsTable, HeadPosition, LimitsTable, Polar
 
 CLOCK_SAMPLES, MOTOR_SAMPLES = 64, 64
@@ -24,31 +24,15 @@ NEAREST_HEAD_M, NEAREST_MIC_M = 0.15, 0.02
 """Least distance of the middle of a head, and of a microphone, from a driver, m."""
 
 
-def _tables(table: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    """The valid tables of an array of tables."""
-    found = table.get(key, [])
-    return [t for t in found if isinstance(t, dict)] if isinstance(found, list) else []
-
-
-def _sub(table: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    """A nested table, empty when absent or of another kind."""
-    for key in keys:
-        inner = table.get(key)
-        if not isinstance(inner, dict):
-            return {}
-        table = inner
-    return table
-
-
 def cross_faults(table: Mapping[str, Any], folder: Path, found: Callable[[str], Path]) -> Iterator[str]:
     """Faults between keys, found in the raw table so that they are reported with the schema's."""
-    drivers, mics = _tables(table, "driver"), _tables(table, "mic")
-    interface, stage = _sub(table, "interface"), _sub(table, "stage")
-    loop, program = _sub(interface, "loopback"), _sub(interface, "program")
+    drivers, mics = tables_in(table.get("driver")), tables_in(table.get("mic"))
+    interface, stage = sub_table(table, "interface"), sub_table(table, "stage")
+    loop, program = sub_table(interface, "loopback"), sub_table(interface, "program")
     outs = [(f"driver[{i + 1}].channel", d.get("channel")) for i, d in enumerate(drivers)]
     outs += [("interface.loopback.out", loop.get("out"))]
     outs += [(f"interface.program.{side}", program.get(side)) for side in ("left", "right")]
-    pair = _sub(table, "reference")
+    pair = sub_table(table, "reference")
     outs += [(f"reference.{side}", pair.get(side)) for side in ("left", "right")]
     ins = [(f"mic[{i + 1}].channel", m.get("channel")) for i, m in enumerate(mics)]
     ins += [("interface.loopback.in", loop.get("in"))]
@@ -112,11 +96,11 @@ def _missing_files(
     table: Mapping[str, Any], mics: list[Mapping[str, Any]], folder: Path, found: Callable[[str], Path]
 ) -> Iterator[str]:
     named = [(f"mic[{i + 1}].calibration", m.get("calibration")) for i, m in enumerate(mics)]
-    head = _sub(table, "lab").get("head", "sphere")
+    head = sub_table(table, "lab").get("head", "sphere")
     named += [("lab.head", head)] if head != "sphere" else []
-    own = _sub(table, "ears").get("head", "sphere")
+    own = sub_table(table, "ears").get("head", "sphere")
     named += [("ears.head", own)] if own != "sphere" else []
-    named += [("ears.templates", _sub(table, "ears").get("templates"))]
+    named += [("ears.templates", sub_table(table, "ears").get("templates"))]
     for key, name in named:
         if isinstance(name, str) and not _there(found, name):
             shown = name if len(name) < 200 else f"{name[:200]}..."
@@ -155,7 +139,7 @@ def _needs(
         yield "stage.reversed: not for GRBL, which inverts axes itself: set its $3 instead"
     if stage.get("driver") == "lab" and interface.get("driver") != "lab":
         yield "stage.driver: 'lab' turns the virtual lab in process; it needs interface.driver = 'lab'"
-    if _sub(table, "lab", "device"):
+    if sub_table(table, "lab", "device"):
         if not isinstance(interface.get("program"), dict):
             yield "lab.device: is fed by program outputs; add to [interface]: program = { left = 11, right = 12 }"
         if interface.get("driver") != "lab":
@@ -163,11 +147,11 @@ def _needs(
                 "lab.device: works in process only (interface.driver = 'lab'); as a sound card, the lab's program "
                 "outputs are ports of the audio server, for an engine that runs there"
             )
-    pressed = _sub(table, "lab", "calibrator").get("mic")
+    pressed = sub_table(table, "lab", "calibrator").get("mic")
     if pressed is not None and pressed not in mic_names:
         yield f"lab.calibrator.mic: no [[mic]] is named {pressed!r}; there are: {', '.join(map(str, mic_names))}"
     limits = stage.get("limits_deg")
-    if _numbers(limits, 2) and not limits[0] < limits[1]:
+    if are_numbers(limits, 2) and not limits[0] < limits[1]:
         yield f"stage.limits_deg: {limits} is empty: the first must be below the second"
     if "ears" in table:
         for name in EARS:
@@ -177,30 +161,21 @@ def _needs(
         yield "reference: is measured at the ears; add [ears] with distance_m and positions"
     if "polar" in table and all(name in EARS for name in mic_names):
         yield "polar: needs a [[mic]] that is not an ear of the dummy head"
-    level = _sub(table, "sweep").get("level_dbfs")
-    ceiling = read_or_default(_sub(table, "limits"), LimitsTable, "ceiling_dbfs")
+    level = sub_table(table, "sweep").get("level_dbfs")
+    ceiling = read_or_default(sub_table(table, "limits"), LimitsTable, "ceiling_dbfs")
     if isinstance(level, int | float) and isinstance(ceiling, int | float) and level > ceiling:
         yield f"sweep.level_dbfs: {level} is above limits.ceiling_dbfs = {ceiling}"
 
 
-def _numbers(value: Any, count: int) -> TypeGuard[list[float]]:
-    """Whether a value is a list of this many numbers; other faults are the schema's."""
-    return (
-        isinstance(value, list)
-        and len(value) == count
-        and all(isinstance(v, int | float) and not isinstance(v, bool) for v in value)
-    )
-
-
 def _too_near(table: Mapping[str, Any], drivers: list[Mapping[str, Any]]) -> Iterator[str]:
     """Heads and microphones that would stand in a driver."""
-    places = {f"driver[{i + 1}].at": d["at"] for i, d in enumerate(drivers) if _numbers(d.get("at"), 3)}
-    ears, polar = _sub(table, "ears"), _sub(table, "polar")
+    places = {f"driver[{i + 1}].at": d["at"] for i, d in enumerate(drivers) if are_numbers(d.get("at"), 3)}
+    ears, polar = sub_table(table, "ears"), sub_table(table, "polar")
     away, positions = read_or_default(ears, EarsTable, "distance_m"), ears.get("positions", [])
     if isinstance(away, int | float) and isinstance(positions, list):
         for n, p in enumerate(p for p in positions if isinstance(p, Mapping)):
             offset = [read_or_default(p, HeadPosition, axis) for axis in ("x", "y")]
-            if not _numbers(offset, 2):
+            if not are_numbers(offset, 2):
                 continue
             for key, at in places.items():
                 gap = math.dist((away + offset[0], offset[1], 0.0), at)
@@ -221,9 +196,9 @@ def _too_near(table: Mapping[str, Any], drivers: list[Mapping[str, Any]]) -> Ite
 
 def _scheduled(table: Mapping[str, Any], drivers: list[Any], mics: list[Any]) -> Iterator[str]:
     """Scheduled faults of parts that the rig lacks, and too little latency for clock drift."""
-    lab = _sub(table, "lab")
+    lab = sub_table(table, "lab")
     latency = read_or_default(lab, Lab, "latency_samples")
-    schedule = _sub(lab, "faults").get("schedule", [])
+    schedule = sub_table(lab, "faults").get("schedule", [])
     for n, text in enumerate(schedule if isinstance(schedule, list) else []):
         try:
             found = (
@@ -241,7 +216,7 @@ def _bands(table: Mapping[str, Any], drivers: list[Mapping[str, Any]]) -> Iterat
     """Bands that are upside down or pass half of the sampling rate."""
     fs = table.get("fs")
     named = [(f"driver[{i + 1}].band_hz", d.get("band_hz")) for i, d in enumerate(drivers)]
-    named += [("sweep.band_hz", _sub(table, "sweep").get("band_hz"))]
+    named += [("sweep.band_hz", sub_table(table, "sweep").get("band_hz"))]
     for key, band in named:
         if not (isinstance(band, list) and len(band) == 2 and all(isinstance(f, int | float) for f in band)):
             continue

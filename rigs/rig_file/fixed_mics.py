@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from sweetspot.rigs.rig_file.lab_tables import BodyTable, Lab
-from sweetspot.rigs.rig_file.table import read_or_default
+from sweetspot.rigs.rig_file.table import are_numbers, read_or_default, sub_table
 
 NEAREST_M = 0.02
 """Least distance of a monitor from a driver; microphones of the device may sit beside one."""
@@ -27,30 +27,25 @@ def fixed_mics(
             yield f"{key}.at: missing; a microphone with a use needs a position, [x, y, z] in m, re the device's middle"
         if use is None and "at" in mic:
             yield f'{key}.at: only a microphone with a use has a position: add use = "monitor" or "device"'
-        if not _place(at) or use is None:
+        if not are_numbers(at, 3) or use is None:
             continue
         yield from _too_near(key, str(use), at, drivers)
         yield from _inside(key, at, table)
 
 
-def _place(at: Any) -> TypeGuard[list[float]]:
-    return isinstance(at, list) and len(at) == 3 and all(isinstance(v, int | float) for v in at)
-
-
 def _too_near(key: str, use: str, at: list[float], drivers: list[Mapping[str, Any]]) -> Iterator[str]:
     least = NEAREST_BUILT_IN_M if use == "device" else NEAREST_M
     for d, driver in enumerate(drivers):
-        if _place(driver.get("at")) and (gap := math.dist(at, driver["at"])) < least:
+        if are_numbers(driver.get("at"), 3) and (gap := math.dist(at, driver["at"])) < least:
             yield f"{key}.at: {gap:.3g} m from driver[{d + 1}]; at least {least:g} m are needed"
 
 
 def _inside(key: str, at: list[float], table: Mapping[str, Any]) -> Iterator[str]:
     """A microphone within the round body of the virtual lab."""
-    interface, lab = table.get("interface"), table.get("lab", {})
-    if not isinstance(interface, dict) or interface.get("driver") != "lab" or not isinstance(lab, dict):
+    lab = sub_table(table, "lab")
+    if sub_table(table, "interface").get("driver") != "lab":
         return
-    body = lab.get("body", {})
-    if isinstance(body, dict) and read_or_default(body, BodyTable, "shape") == "sphere":
+    if read_or_default(sub_table(lab, "body"), BodyTable, "shape") == "sphere":
         radius = read_or_default(lab, Lab, "body_diameter_m")
         if isinstance(radius, int | float) and math.hypot(*at) < 0.5 * radius:
             yield (

@@ -49,8 +49,6 @@ class Key:
     ----------
     name
         As it is written.
-    kind
-        What its value is.
     unit
         Of numbers; empty for none.
     default
@@ -59,8 +57,6 @@ class Key:
         The range, or the words that are allowed.
     example
         For a key without a default.
-    text
-        What it is.
     """
 
     name: str

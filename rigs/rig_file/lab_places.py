@@ -11,7 +11,7 @@ import numpy as np
 from sweetspot.rigs.acoustics import WALLS, eyring
 from sweetspot.rigs.layout import turned
 from sweetspot.rigs.rig_file.lab_tables import BodyTable, Lab, RoomTable
-from sweetspot.rigs.rig_file.table import read_or_default
+from sweetspot.rigs.rig_file.table import read_or_default, sub_table, tables_in
 from sweetspot.rigs.rig_file.tables import EarsTable, HeadPosition, Polar, Reference
 from sweetspot.rigs.units import ROOM_SPEED, Float
 
@@ -33,9 +33,9 @@ FLAT = 0.25
 
 def lab_faults(table: Mapping[str, Any]) -> Iterator[str]:
     """One line for each fault in the raw file; faults of the schema are skipped here."""
-    lab = _table(table, "lab")
+    lab = sub_table(table, "lab")
     yield from _body(table, lab)
-    room = _table(lab, "room")
+    room = sub_table(lab, "room")
     if not room:
         return
     yield from _walls(room)
@@ -61,8 +61,7 @@ def with_body(table: dict[str, Any]) -> dict[str, Any]:
     they would all be moved onto the sphere.
     """
     lab = table.get("lab", {})
-    found = table.get("driver", [])
-    places = [_numbers(d.get("at"), 3) for d in found if isinstance(d, dict)] if isinstance(found, list) else []
+    places = [_numbers(d.get("at"), 3) for d in tables_in(table.get("driver"))]
     if not isinstance(lab, dict) or "body_diameter_m" in lab or any(p is None for p in places):
         return table
     body = lab.get("body", {})
@@ -82,11 +81,6 @@ def _alike(r: Float, radius: float) -> bool:
     return bool(np.all((r < radius * SIZES) & (r > radius / SIZES)))
 
 
-def _table(of: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    inner = of.get(key)
-    return inner if isinstance(inner, dict) else {}
-
-
 def _numbers(value: Any, count: int | None = None) -> Float | None:
     """A list of numbers (a schema's default is a tuple) as an array; ``None`` for anything else."""
     if not isinstance(value, list | tuple) or not all(isinstance(v, int | float) for v in value):
@@ -96,7 +90,7 @@ def _numbers(value: Any, count: int | None = None) -> Float | None:
 
 def _body(table: Mapping[str, Any], lab: Mapping[str, Any]) -> Iterator[str]:
     """Drivers wider than their body."""
-    body = _table(lab, "body")
+    body = sub_table(lab, "body")
     wide = read_or_default(body, BodyTable, "driver_diameter_m")
     if read_or_default(body, BodyTable, "shape") == "sphere":
         key, holds = "lab.body_diameter_m", read_or_default(lab, Lab, "body_diameter_m")
@@ -108,18 +102,17 @@ def _body(table: Mapping[str, Any], lab: Mapping[str, Any]) -> Iterator[str]:
 
 def _reach(table: Mapping[str, Any], lab: Mapping[str, Any]) -> float:
     """Radius that holds the whole device, m."""
-    body = _table(lab, "body")
+    body = sub_table(lab, "body")
     if read_or_default(body, BodyTable, "shape") == "sphere":
         diameter = read_or_default(lab, Lab, "body_diameter_m")
         return diameter / 2.0 if isinstance(diameter, int | float) else 0.0
-    found = table.get("driver", [])
-    places = [_numbers(d.get("at"), 3) for d in found if isinstance(d, dict)] if isinstance(found, list) else []
+    places = [_numbers(d.get("at"), 3) for d in tables_in(table.get("driver"))]
     return max((float(np.linalg.norm(p)) for p in places if p is not None), default=0.0)
 
 
 def _places(table: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float], str]]:
     """All receivers: key, position in the rig's plane in m, and description."""
-    ears, polar = _table(table, "ears"), _table(table, "polar")
+    ears, polar = sub_table(table, "ears"), sub_table(table, "polar")
     ahead = read_or_default(ears, EarsTable, "distance_m")
     positions = ears.get("positions", [])
     for n, position in enumerate(positions if isinstance(positions, list) else []):
@@ -127,7 +120,7 @@ def _places(table: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float]
             x, y = (read_or_default(position, HeadPosition, axis) for axis in ("x", "y"))
             if all(isinstance(v, int | float) for v in (ahead, x, y)):
                 yield f"ears.positions[{n + 1}]", (ahead + x, y), "the head"
-    pair = _table(table, "reference")
+    pair = sub_table(table, "reference")
     angle, r = (read_or_default(pair, Reference, key) for key in ("angle_deg", "distance_m"))
     r = ahead if r is None else r
     if pair and all(isinstance(v, int | float) for v in (ahead, angle, r)):
@@ -158,7 +151,7 @@ def _walls(room: Mapping[str, Any]) -> Iterator[str]:
     if not (np.diff(listed) > 0).all():
         yield f"lab.room.bands_hz: {bands} must rise"
     rows, whole = [], True
-    walls = _table(room, "walls")
+    walls = sub_table(room, "walls")
     for wall in WALLS:
         key = f"lab.room.walls.{wall}" if wall in walls else "lab.room.absorption"
         value = walls.get(wall, read_or_default(room, RoomTable, "absorption"))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file.description import parse
 from sweetspot.rigs.storage import write
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +22,6 @@ class NewDriver:
 
     Parameters
     ----------
-    name
-        As it will be called.
     channel
         Output, from 1.
     at
@@ -41,12 +42,8 @@ class NewRig:
 
     Parameters
     ----------
-    name
-        Of the rig.
     fs
         Sampling rate, Hz.
-    drivers
-        In the order of the file.
     interface
         Lines of ``[interface]`` that choose the device.
     loopback
@@ -208,7 +205,7 @@ def planned(
         raise BadInput("--head none and --mic 0: no microphone is left; give the inputs of a head, or of a microphone")
     outs = [d.channel for d in drivers]
     ins = [*(ears or ()), *([mic] if mic else [])]
-    cable = pair_of(loopback, "--loopback") if loopback else (free_channels(1, outs)[0], free_channels(1, ins)[0])
+    cable = pair_of(loopback, "--loopback") if loopback else (free_channel(outs), free_channel(ins))
     lines = stage_lines(stage or ("lab" if virtual else "manual"), port)
     return NewRig(
         name,
@@ -383,38 +380,26 @@ def _places(new: NewRig) -> list[list[str]]:
 
 
 def pair_of(text: str, option: str) -> tuple[int, int]:
-    """Two channels from ``9,4``.
-
-    Raises
-    ------
-    BadInput
-        They are no two numbers.
-    """
-    try:
-        one, other = (int(part) for part in text.split(","))
-    except ValueError as fault:
-        raise BadInput(f"{option} {text!r}: give two channels, such as 9,4") from fault
-    return one, other
+    """Two channels from ``9,4``; anything else is refused (:class:`BadInput`)."""
+    return _two(int, text, f"{option} {text!r}: give two channels, such as 9,4")
 
 
 def band_of(text: str) -> tuple[float, float]:
-    """A band from ``110,20000``.
+    """A band from ``110,20000``; anything else is refused (:class:`BadInput`)."""
+    return _two(float, text, f"--band {text!r}: give its lower and upper edge in Hz, such as 110,20000")
 
-    Raises
-    ------
-    BadInput
-        They are no two numbers.
-    """
+
+def _two(kind: Callable[[str], Number], text: str, refusal: str) -> tuple[Number, Number]:
     try:
-        low, high = (float(part) for part in text.split(","))
+        one, other = (kind(part) for part in text.split(","))
     except ValueError as fault:
-        raise BadInput(f"--band {text!r}: give its lower and upper edge in Hz, such as 110,20000") from fault
-    return low, high
+        raise BadInput(refusal) from fault
+    return one, other
 
 
-def free_channels(count: int, taken: Sequence[int]) -> list[int]:
-    """The lowest unused channels."""
-    return [c for c in range(1, count + len(taken) + 1) if c not in taken][:count]
+def free_channel(taken: Sequence[int]) -> int:
+    """The lowest unused channel."""
+    return next(c for c in range(1, len(taken) + 2) if c not in taken)
 
 
 def save(text: str, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -37,6 +37,31 @@ class Table(BaseModel):
             if "bool" not in wanted and "Any" not in wanted:
                 raise ValueError("true and false are no values of this key")
         return value
+
+
+def tables_in(found: Any) -> list[Mapping[str, Any]]:
+    """The tables of a raw value that should be an array of tables."""
+    return [t for t in found if isinstance(t, dict)] if isinstance(found, list) else []
+
+
+def sub_table(table: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """A nested raw table, empty when absent or of another kind."""
+    for key in keys:
+        inner = table.get(key)
+        if not isinstance(inner, dict):
+            return {}
+        table = inner
+    return table
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a raw value is a number, which ``true`` is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def are_numbers(value: Any, count: int) -> TypeGuard[list[float]]:
+    """Whether a raw value is a list of this many numbers; other faults are the schema's."""
+    return isinstance(value, list) and len(value) == count and all(map(is_number, value))
 
 
 def read_or_default(raw: Mapping[str, Any], table: type[Table], key: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
+from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.rig_file.table import Band, Channel, Distance, Metres, Positive, Reach, Table
 from sweetspot.rigs.units import Float, from_db
@@ -120,6 +121,12 @@ class StageTable(Table):
     local_port: int | None = Field(default=None, ge=0, le=65535, strict=True)
     baud: int = Field(default=115200, ge=50, strict=True)
     commands: CommandTable | None = None
+
+    def check_turn(self, asked_deg: float) -> None:
+        """Refuse an angle outside ``limits_deg`` (:class:`BadInput`)."""
+        low, high = self.limits_deg
+        if not low - 1e-9 <= asked_deg <= high + 1e-9:
+            raise BadInput(f"stage: {asked_deg:g} degrees lies outside stage.limits_deg = [{low:g}, {high:g}]")
 
 
 class LimitsTable(Table):

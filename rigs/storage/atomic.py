@@ -30,8 +30,6 @@ def cause(fault: OSError, path: Path) -> str:
 
     Parameters
     ----------
-    fault
-        As the system raised it.
     path
         The file that was to be written.
     """

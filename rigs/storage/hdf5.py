@@ -57,13 +57,7 @@ class Kind:
 
 
 def built(kind: Kind, build: Callable[[Group], None]) -> bytes:
-    """A whole file of a kind in memory, with its checksums; the same input gives the same bytes.
-
-    Parameters
-    ----------
-    build
-        Fills the root group.
-    """
+    """A whole file of a kind in memory, with its checksums; the same input gives the same bytes."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", track_order=False, userblock_size=seal.BLOCK) as file:
         root = Group(file, Path("a new file"), True, kind.remedy)

@@ -80,8 +80,6 @@ def kept_array(name: str, what: str, sources: tuple[Path, ...], make: Callable[[
         Of the file, without its ending: one for each array.
     what, sources
         See :class:`Kept`.
-    make
-        Makes it.
     """
     kept = Kept(what, sources, f"{name}-{{}}.npy")
     if (data := kept.read()) is None:

@@ -40,15 +40,6 @@ SPARE = 1 << 26
 def check_structure(root: Any, path: Path, size: int) -> None:
     """Refuse a file with external or repeated objects, foreign filters, or impossible sizes.
 
-    Parameters
-    ----------
-    root
-        The open file.
-    path
-        Its name.
-    size
-        Its length, bytes.
-
     Raises
     ------
     BadInput

@@ -21,8 +21,6 @@ def guarded(path: Path, what: str) -> Iterator[None]:
 
     Parameters
     ----------
-    path
-        The file.
     what
         The object in it, or what is done.
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.errors import HardwareTrouble
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.rig_file import Description, StageTable
 from sweetspot.rigs.turntable.line import REPLY_S, Line, SerialLine
@@ -138,8 +138,6 @@ class GrblStage:
 
     Parameters
     ----------
-    line
-        The open port.
     stage
         The rig's ``[stage]`` table.
     sleep
@@ -229,9 +227,8 @@ class GrblStage:
 
     def _check_limits(self, pose: Pose) -> None:
         field = "turn" if self._stage.turns == "device" else "yaw"
-        asked, (low, high) = float(np.degrees(getattr(pose, field))), self._stage.limits_deg
-        if field in self._letters and not low - 1e-9 <= asked <= high + 1e-9:
-            raise BadInput(f"stage: {asked:g} degrees lies outside stage.limits_deg = [{low:g}, {high:g}]")
+        if field in self._letters:
+            self._stage.check_turn(float(np.degrees(getattr(pose, field))))
 
     def _check_read_back(self, asked: Mapping[str, float], stands: Mapping[str, float]) -> None:
         for field, letter in self._letters.items():

@@ -64,8 +64,6 @@ class TurningStage:
 
     Parameters
     ----------
-    axis
-        The controller.
     stage
         The rig's ``[stage]`` table.
     sleep, clock
@@ -94,11 +92,6 @@ class TurningStage:
     def axes(self) -> frozenset[str]:
         """The one that it turns."""
         return frozenset({self._field})
-
-    @property
-    def wound_deg(self) -> float:
-        """Angle in the rig's direction, full turns of the cable included, degrees."""
-        return self._sign * self._wound
 
     def move(self, pose: Pose) -> Pose:
         """Turn to ``pose`` and wait until it stands; see :class:`sweetspot.rigs.protocol.Stage`."""
@@ -130,9 +123,7 @@ class TurningStage:
         return -1.0 if self._stage.reversed else 1.0
 
     def _check(self, asked: float) -> None:
-        low, high = self._stage.limits_deg
-        if not low - 1e-9 <= asked <= high + 1e-9:
-            raise BadInput(f"stage: {asked:g} degrees lies outside stage.limits_deg = [{low:g}, {high:g}]")
+        self._stage.check_turn(asked)
         step = self._axis.resolution_deg
         if step and abs(asked - step * round(asked / step)) > self._stage.tolerance_deg:
             raise BadInput(

@@ -11,8 +11,8 @@ import pytest
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.lab.interface import LabStage
-from sweetspot.rigs.lab.stage.et250_machine import Et250Simulator
-from sweetspot.rigs.lab.stage.grbl_machine import GrblSimulator
+from sweetspot.rigs.lab.stage.et250_machine import Et250Machine, Et250Simulator
+from sweetspot.rigs.lab.stage.grbl_machine import GrblMachine, GrblSimulator
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import AXES, Pose
 from sweetspot.rigs.protocol import Stage
@@ -36,7 +36,8 @@ class Made:
 
 def on_grbl(text: str, folder: Path, axes: str) -> Iterator[Made]:
     """GRBL on a pseudo-terminal; moves a world as the sound card's turntable does."""
-    with GrblSimulator(lambda places: setattr(world, "pose", pose_at(places, letters, Pose())), locked=True) as table:
+    machine = GrblMachine(lambda places: setattr(world, "pose", pose_at(places, letters, Pose())), locked=True)
+    with GrblSimulator(machine) as table:
         stage = f'[stage]\ndriver = "grbl"\nport = "{table.port}"\n{axes}{LIMITS}'
         described = parse(text.replace('[stage]\ndriver = "lab"\n', stage), folder=folder)
         world, letters = World(described, "T"), axis_letters(described.stage)
@@ -50,7 +51,8 @@ def on_grbl(text: str, folder: Path, axes: str) -> Iterator[Made]:
 def on_et250(text: str, folder: Path, more: str) -> Iterator[Made]:
     """An ET250-3D on a loopback socket; its angle turns the device, counted the other way if ``more`` is set."""
     sign = -1.0 if "reversed" in more else 1.0
-    with Et250Simulator(lambda at: setattr(world, "pose", Pose(turn=np.radians(sign * at)))) as table:
+    machine = Et250Machine(lambda at: setattr(world, "pose", Pose(turn=np.radians(sign * at))))
+    with Et250Simulator(machine) as table:
         stage = f'[stage]\ndriver = "et250"\nhost = "{table.host}"\nudp_port = {table.port}\nlocal_port = 0\n{more}'
         described = parse(text.replace('[stage]\ndriver = "lab"\n', stage + LIMITS), folder=folder)
         world = World(described, "T")

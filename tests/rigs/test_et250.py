@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from sweetspot.rigs.rig_file.description import StageTable, parse
 from sweetspot.rigs.turntable import et250
 from sweetspot.rigs.turntable.et250 import Et250Axis, Place, UdpDatagrams, decode, encode
 from sweetspot.rigs.turntable.turning import TurningStage
+from tests.rigs.conversation import Conversation
 
 OK, NO = b"\x33\x00", b"\x66\x00"
 ASK = b"\x04\x00\x00\x04"
@@ -34,39 +34,8 @@ def stands(degrees: float, moves: bool = False) -> bytes:
     return bytes([*body, check])
 
 
-@dataclass
-class Wire:
-    """Datagrams that were agreed on beforehand; silence moves the clock."""
-
-    turns: list[tuple[bytes, list[bytes]]]
-    now: float = 0.0
-    answers: list[bytes] = field(default_factory=list)
-    closed: int = 0
-
-    def send(self, data: bytes) -> None:
-        assert self.turns, f"sent {data!r}, but the conversation is over"
-        wanted, answers = self.turns.pop(0)
-        assert data == wanted, f"sent {data.hex()}, not {wanted.hex()}"
-        self.answers = list(answers)
-
-    def receive(self, wait_s: float) -> bytes | None:
-        if self.answers:
-            return self.answers.pop(0)
-        self.now += wait_s
-        return None
-
-    def close(self) -> None:
-        self.closed += 1
-
-    def clock(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-def stage(*turns: tuple[bytes, list[bytes]], **table: object) -> tuple[TurningStage, Wire]:
-    wire = Wire(list(turns))
+def stage(*turns: tuple[bytes, list[bytes]], **table: object) -> tuple[TurningStage, Conversation[bytes]]:
+    wire = Conversation(*turns)
     described = StageTable.model_validate({"driver": "et250", "host": "h", **table})
     return TurningStage(Et250Axis(wire, wire.clock), described, sleep=wire.sleep, clock=wire.clock), wire
 
@@ -133,7 +102,7 @@ def test_no_short_way_round_that_winds_the_cable() -> None:
         limits_deg=(-180, 180),
     )
     assert np.degrees(made.move(Pose(turn=np.radians(-175.0))).turn) == pytest.approx(-175.0)
-    assert made.wound_deg == pytest.approx(-175.0)
+    assert made._sign * made._wound == pytest.approx(-175.0)
     assert not wire.turns
 
 
@@ -235,7 +204,7 @@ def test_the_machine_answers_as_the_device_does() -> None:
 @pytest.fixture
 def table() -> Iterator[tuple[Et250Simulator, list[float]]]:
     places: list[float] = []
-    with Et250Simulator(places.append, speed=2000.0) as simulator:
+    with Et250Simulator(Et250Machine(places.append, speed=2000.0)) as simulator:
         yield simulator, places
 
 
@@ -278,7 +247,7 @@ def test_a_stop_in_the_middle(table: tuple[Et250Simulator, list[float]], crooked
 
 
 def test_nobody_there(crooked_text: str, tmp_path: Path) -> None:
-    with Et250Simulator(lambda _: None) as gone:
+    with Et250Simulator(Et250Machine(lambda _: None)) as gone:
         pass
     began = time.monotonic()
     with pytest.raises(HardwareTrouble, match=r"nothing listens there|no angle from"):

@@ -304,7 +304,7 @@ def test_the_machine_takes_its_time() -> None:
 def table(tmp_path: Path) -> Iterator[tuple[GrblSimulator, list[dict[str, float]], Path]]:
     places: list[dict[str, float]] = []
     port = tmp_path / "turntable"
-    with GrblSimulator(places.append, speed=2000.0, locked=True) as simulator:
+    with GrblSimulator(GrblMachine(places.append, speed=2000.0, locked=True)) as simulator:
         port.symlink_to(simulator.lasting)
         yield simulator, places, port
 
@@ -370,8 +370,9 @@ def test_one_program_at_a_time(table: tuple[GrblSimulator, list[dict[str, float]
 def test_the_lasting_path_outlives_no_process(root: Path) -> None:
     """The terminal of a lab that was killed is reused by the next program; its lasting path is not."""
     program = (
-        "import sys\nfrom sweetspot.rigs.lab.stage.grbl_machine import GrblSimulator\n"
-        "with GrblSimulator(lambda _: None) as s:\n    print(s.port, s.lasting, flush=True)\n    sys.stdin.read()"
+        "import sys\nfrom sweetspot.rigs.lab.stage.grbl_machine import GrblMachine, GrblSimulator\n"
+        "with GrblSimulator(GrblMachine(lambda _: None)) as s:\n"
+        "    print(s.port, s.lasting, flush=True)\n    sys.stdin.read()"
     )
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", program], cwd=root, stdin=pipe, stdout=pipe, text=True) as lab:

@@ -127,8 +127,6 @@ class ResponseMatrix:
 
     Parameters
     ----------
-    comb
-        What was played.
     responses
         For each output, ``(input, tone)`` complex: recorded over played, the interface's latency included.
     changes

@@ -20,6 +20,9 @@ TIMING_HZ = (400.0, 8000.0)
 SIGN_HZ = (200.0, 2000.0)
 """Bands for arrival times and signs, within the driver's band."""
 
+REACH_S = 0.0015
+"""Largest delay between two inputs that is looked for, s."""
+
 FIRST_DB = 10.0
 """The first peak of the envelope that is at most so far below its largest is the arrival."""
 
@@ -98,8 +101,6 @@ def loop(m: ResponseMatrix, output: int, played: Float, x: NDArray[np.float32], 
 
     Parameters
     ----------
-    output
-        Its place in the matrix.
     played, x
         ``(samples,)`` what it played, ``(input, samples)`` what was recorded.
     wanted
@@ -229,12 +230,12 @@ def sign(g: Complex, f: Float, at: float) -> float:
     return float(np.real(mean) / max(abs(mean), 1e-300))
 
 
-def apart(one: Complex, other: Complex, f: Float, reach_s: float = 0.0015) -> float:
+def apart(one: Complex, other: Complex, f: Float) -> float:
     """Delay (s) of ``one`` re ``other``, both ``(tone,)``, at their largest correlation."""
     cross = one * np.conj(other) * within(f, TIMING_HZ)
     size = fft.next_fast_len(4 * FINE * len(f))
     step = 1.0 / (size * float(f[1] - f[0]))
-    n = np.arange(-round(reach_s / step), round(reach_s / step) + 1)
+    n = np.arange(-round(REACH_S / step), round(REACH_S / step) + 1)
     correlation = np.abs(np.real(fft.ifft(cross, size)[n] * np.exp(2j * np.pi * f[0] * n * step)))
     best = int(np.clip(np.argmax(correlation), 1, len(n) - 2))
     return float(n[best] + vertex(*correlation[best - 1 : best + 2].tolist())) * step

@@ -18,8 +18,6 @@ def tone(rig: Description, start: int, samples: int) -> tuple[int, NDArray[np.fl
         With ``[lab.calibrator]``, or without.
     start
         Samples since the calibrator was switched on; a leak lets its level fall from then.
-    samples
-        How many.
 
     Returns
     -------

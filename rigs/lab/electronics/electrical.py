@@ -79,8 +79,6 @@ class SignalLine:
 
         Parameters
         ----------
-        x
-            Input signals.
         jumps
             ``(index, samples)``: from this sample of ``x`` on, so many samples are lost (below 0: repeated).
         """

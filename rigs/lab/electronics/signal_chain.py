@@ -23,8 +23,6 @@ class Outputs:
     ----------
     rig
         Its ``[lab]`` table lists the active effects; without any, samples are unchanged.
-    schedule
-        Its faults.
     """
 
     def __init__(self, rig: Description, schedule: Schedule) -> None:
@@ -69,8 +67,6 @@ class Inputs:
     ----------
     rig
         Its ``[lab]`` table lists the active effects.
-    schedule
-        Its faults.
     """
 
     def __init__(self, rig: Description, schedule: Schedule) -> None:

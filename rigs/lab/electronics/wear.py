@@ -31,8 +31,6 @@ class DriverWear:
 
     Parameters
     ----------
-    name
-        Of the driver.
     worst_leak_db
         Energy below its band over the total, of the capture where that was most, dB; -300 if it never played.
     below, total

@@ -57,10 +57,6 @@ class Overview:
 
     Parameters
     ----------
-    name, unit
-        Of the rig, and serial number.
-    drivers
-        Names.
     channels
         As printed on the box.
     places, axes

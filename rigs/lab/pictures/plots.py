@@ -10,7 +10,7 @@ from matplotlib.patches import Circle, Polygon, Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from sweetspot.rigs.lab.pictures.lab_overview import OCTAVES, POLAR_HZ, Overview, in_room
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Float, hertz
 
 INK, SOFT, GRID, PAPER = "#20262d", "#5b6570", "#d5dbe1", "#fefefe"
 DRIVERS = ("#0b6cb6", "#d1570b", "#0a8067", "#a8468c", "#8a6d00", "#3c8fc9", "#5d5fb8", "#7d8591")
@@ -213,10 +213,7 @@ def pattern(ax: Axes, o: Overview, which: int) -> None:
     polar.set_thetagrids([0, 90, 180, 270], labels=["", "", "", ""])
     ax.grid(True, color=GRID, linewidth=0.7)
     polar.spines["polar"].set_color(GRID)
-    f = POLAR_HZ[which]
-    ax.set_title(
-        f"{f / 1000:g} kHz" if f >= 1000 else f"{f:g} Hz", fontsize=9, loc="center", fontweight="normal", pad=5
-    )
+    ax.set_title(hertz(POLAR_HZ[which]), fontsize=9, loc="center", fontweight="normal", pad=5)
 
 
 def decay(ax: Axes, o: Overview) -> None:

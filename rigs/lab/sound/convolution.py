@@ -24,8 +24,6 @@ class Reach:
 
     Parameters
     ----------
-    output, inputs
-        Their indices.
     first
         Index of the first partition that ``h`` holds; those before it are empty.
     h
@@ -51,14 +49,12 @@ class BlockConvolver:
         ``(input, output, tap)`` impulse responses: from each output to each input.
     block
         Samples per block.
-    delay
-        Delay in samples, added to the responses.
     """
 
-    def __init__(self, paths: NDArray[np.float32], block: int, delay: int = 0) -> None:
+    def __init__(self, paths: NDArray[np.float32], block: int) -> None:
         inputs, outputs, taps = paths.shape
-        self.block, self.delay, self.shape = block, delay, paths.shape
-        self.partitions = -(-(taps + delay) // block)
+        self.block, self.shape = block, paths.shape
+        self.partitions = -(-taps // block)
         self._past = np.zeros((outputs, 2 * block), dtype=np.float32)
         self._line = np.zeros((outputs, block + 1, 2 * self.partitions), dtype=np.complex64)
         self._newest = 0
@@ -80,7 +76,7 @@ class BlockConvolver:
     def _reach(self, output: int, paths: NDArray[np.float32]) -> Reach:
         inputs = np.flatnonzero(paths.any(axis=1))
         padded = np.zeros((len(inputs), self.partitions * self.block), dtype=np.float32)
-        padded[:, self.delay : self.delay + paths.shape[1]] = paths[inputs]
+        padded[:, : paths.shape[1]] = paths[inputs]
         parts = padded.reshape(len(inputs), self.partitions, self.block)
         used = np.flatnonzero(parts.any(axis=(0, 2)))
         first, last = int(used[0]), int(used[-1]) + 1

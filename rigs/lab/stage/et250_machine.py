@@ -117,28 +117,18 @@ class Et250Machine:
 
 
 class Et250Simulator:
-    """The device on a UDP port of this machine, while the ``with`` lasts.
+    """The device on a UDP port of this machine, in a thread, while the ``with`` lasts.
 
     Parameters
     ----------
-    on_move, speed, befalling
-        See :class:`Et250Machine`; the first is called in the simulator's thread.
+    machine
+        Its ``on_move`` is called in the simulator's thread.
     port
         0 for one that is free; it is then in :attr:`port`.
     """
 
-    def __init__(
-        self,
-        on_move: Callable[[float], None],
-        *,
-        speed: float | None = None,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        befalling: Callable[[], tuple[bool, float]] = lambda: (False, 0.0),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.machine = Et250Machine(on_move, speed, befalling)
-        self._clock = clock
+    def __init__(self, machine: Et250Machine, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.machine = machine
         self._ended = threading.Event()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((host, port))
@@ -160,9 +150,9 @@ class Et250Simulator:
             try:
                 data, sender = self._socket.recvfrom(64)
             except TimeoutError:
-                self.machine.run(self._clock())
+                self.machine.run(time.monotonic())
                 continue
-            answer = self.machine.feed(data, self._clock())
+            answer = self.machine.feed(data, time.monotonic())
             if answer is not None:
                 self._socket.sendto(answer, sender)
 
@@ -171,7 +161,7 @@ class Et250Simulator:
 def served(
     stage: StageTable,
     move: Callable[[Pose], None],
-    befalling: Callable[[], tuple[bool, float]] = lambda: (False, 0.0),
+    befalling: Callable[[], tuple[bool, float]],
 ) -> Iterator[str]:
     """The device for a rig's ``[stage]``, at its address, while it runs; it turns the rig's turning part.
 
@@ -187,7 +177,7 @@ def served(
         move(Pose(turn=angle) if stage.turns == "device" else Pose(yaw=angle))
 
     try:
-        simulator = Et250Simulator(turned, host=str(stage.host), port=stage.udp_port, befalling=befalling)
+        simulator = Et250Simulator(Et250Machine(turned, befalling=befalling), str(stage.host), stage.udp_port)
     except OSError as fault:
         raise BadInput(
             f"stage.host {stage.host}, UDP port {stage.udp_port}: the virtual turntable cannot listen there: "

@@ -266,28 +266,14 @@ class GrblSimulator:
 
     Parameters
     ----------
-    on_move
-        Called, in the simulator's thread, whenever the axes have come to stand somewhere new; the controller reports
-        the move as done only when it has returned.
-    speed, locked, befalling
-        See :class:`GrblMachine`.
-    clock
-        Seconds that only go forward.
+    machine
+        Its ``on_move`` is called in the simulator's thread: the move is reported as done only when it has returned.
     """
 
-    def __init__(
-        self,
-        on_move: Callable[[Axes], None],
-        *,
-        speed: float | None = None,
-        locked: bool = False,
-        befalling: Callable[[], tuple[bool, float]] = lambda: (False, 0.0),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, machine: GrblMachine) -> None:
         import tty  # of POSIX systems alone, as pseudo-terminals are
 
-        self.machine = GrblMachine(on_move, speed, locked, befalling)
-        self._clock = clock
+        self.machine = machine
         self._ours, self._theirs = os.openpty()
         tty.setraw(self._ours)
         tty.setraw(self._theirs)
@@ -321,5 +307,5 @@ class GrblSimulator:
             if self._wake_read in ready:
                 return
             data = os.read(self._ours, 1024) if ready else b""
-            for line in self.machine.feed(data, self._clock()):
+            for line in self.machine.feed(data, time.monotonic()):
                 os.write(self._ours, line.encode("ascii") + b"\r\n")

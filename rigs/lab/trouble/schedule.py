@@ -30,8 +30,6 @@ class Span:
         Place of its first sample, counted from the capture's first sample that plays.
     session
         Place of its first sample in the session.
-    samples
-        How many.
     """
 
     capture: int
