@@ -61,23 +61,7 @@ def process(
     as_json: JsonOpt = False,
 ) -> None:
     """Process a stereo file: upmix, filter matrix, guard; one channel per driver."""
-    work(
-        "sweetspot.processor.processing",
-        "process",
-        filterset=filterset,
-        source=source,
-        out=out,
-        upmix=upmix and upmix.value,
-        amount=amount,
-        gain=gain,
-        subtype=subtype.value,
-        mono=mono,
-        split=split,
-        ears=ears,
-        path=path,
-        measure=measure,
-        as_json=as_json,
-    )
+    work("sweetspot.processor.processing", "process", **locals())
 
 
 def play(
@@ -110,24 +94,4 @@ def play(
     as_json: JsonOpt = False,
 ) -> None:
     """Play live through the filters: a file, an input, or another program; keys for volume, bypass, A/B, walk."""
-    work(
-        "sweetspot.processor.playing",
-        "play",
-        filterset=filterset,
-        source=source,
-        device=device,
-        heard=heard,
-        channels=channels,
-        hostapi=hostapi,
-        other=other,
-        block=block,
-        upmix=upmix and upmix.value,
-        amount=amount,
-        listener=listener,
-        pose_port=pose_port,
-        gain=gain,
-        mono=mono,
-        loop=loop,
-        seconds=seconds,
-        as_json=as_json,
-    )
+    work("sweetspot.processor.playing", "play", **locals())

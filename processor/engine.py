@@ -23,8 +23,6 @@ class Engine:
 
     Parameters
     ----------
-    filterset
-        What to run.
     block
         Samples per partition; best when pieces of this size are processed.
     frame
@@ -170,7 +168,7 @@ class Engine:
         self.settings = replace(self.settings, amount=value)
         self._upmix.amount = value
 
-    def fade(self, gain: float, seconds: float = 0.02) -> None:
+    def fade(self, gain: float, seconds: float) -> None:
         """Move the output's gain softly: 0 to mute or before a stop, 1 to play."""
         self.fader.move(gain, round(seconds * self.filterset.fs))
 

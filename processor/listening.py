@@ -13,7 +13,7 @@ from sweetspot.processor import files, store
 from sweetspot.processor.convolver import convolver
 from sweetspot.processor.engine import Engine
 from sweetspot.processor.files import resampled
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.plain import bypass
 from sweetspot.processor.render import aligned
 from sweetspot.rigs.arrays import frozen
@@ -52,8 +52,6 @@ class BinauralPair:
 
     Parameters
     ----------
-    before, after
-        The files.
     fs
         Hz.
     samples
@@ -101,7 +99,6 @@ def render_at_ears(
     source: Callable[[], files.SoundSource],
     out: Path,
     *,
-    settings: UpmixSettings | None = None,
     subtype: str = "PCM_24",
     step: Callable[[str], None] = lambda note: None,
 ) -> BinauralPair:
@@ -112,23 +109,17 @@ def render_at_ears(
 
     Parameters
     ----------
-    filters, head
-        Of the unit.
     source
         Opens the signal; called once per rendering.
     out
         Stereo, left ear first.
-    settings
-        Upmix settings in place of the filter set's own.
-    subtype
-        Sample format.
 
     Raises
     ------
     BadInput
         See :mod:`sweetspot.processor.files`; the signal is silent.
     """
-    forms = {out: replace(filters, upmix=settings or filters.upmix), before_beside(out): unprocessed(filters, head)}
+    forms = {out: filters, before_beside(out): unprocessed(filters, head)}
     peak, samples = 0.0, 0
     for form in forms.values():
         with source() as heard:

@@ -82,8 +82,6 @@ def render(
 
     Parameters
     ----------
-    filterset
-        What to run.
     x
         ``(2, samples)``, full scale = 1.
     fs

@@ -24,8 +24,6 @@ class Follower:
 
     Parameters
     ----------
-    bank
-        What is chosen from.
     home
         The listener's pose until a stream gives one; by default the bank's default place.
     """

@@ -20,8 +20,6 @@ class StoredBank:
 
     Parameters
     ----------
-    bank
-        The filters.
     prediction
         Arrays with one row a place.
     design_text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from sweetspot.processor.bank.filterbank import FilterBank
 from sweetspot.processor.bank.path_file import ListenerPath
@@ -21,25 +20,16 @@ class WalkingEngine(Engine):
 
     Parameters
     ----------
-    bank
-        Filters of all places.
     path
         Where the listener is, at which time of the output.
     """
 
-    def __init__(
-        self,
-        bank: FilterBank,
-        path: ListenerPath,
-        *,
-        settings: UpmixSettings | None = None,
-        dtype: DTypeLike = np.float32,
-    ) -> None:
+    def __init__(self, bank: FilterBank, path: ListenerPath, *, settings: UpmixSettings | None = None) -> None:
         self._bank, self._path = bank, path
         self.place = bank.nearest(path.at(0.0))
         self.changes = 0
         self._done = 0
-        super().__init__(bank.at(self.place), BLOCK, settings=settings, dtype=dtype, walks=True)
+        super().__init__(bank.at(self.place), BLOCK, settings=settings, dtype=np.float32, walks=True)
 
     def reset(self) -> None:
         """Clear all past input; the path starts again."""

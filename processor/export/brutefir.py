@@ -43,8 +43,6 @@ def bank(sets: Sequence[FilterSet], folders: Sequence[str], default: int, option
 
     Parameters
     ----------
-    sets
-        Of the places.
     folders
         Where :func:`bundle` of each was written.
     default

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -97,7 +97,6 @@ def wave(x: Real, fs: int) -> bytes:
 
 def description(filterset: FilterSet) -> bytes:
     """Everything about a filter set but its taps, as JSON."""
-    u = filterset.upmix
     facts = {
         "unit": filterset.unit_serial,
         "fs": filterset.fs,
@@ -110,6 +109,6 @@ def description(filterset: FilterSet) -> bytes:
         "limits": filterset.limits,
         "headroom_db": filterset.headroom_db,
         "session_sha256": filterset.source,
-        "upmix": {"method": u.method, "amount": u.amount, "window": u.window, "hop": u.hop, "tau_s": u.tau_s},
+        "upmix": asdict(filterset.upmix),
     }
     return (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,6 @@ def mat(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """One file of MATLAB 5 format, which Octave and scipy read as well."""
     from scipy.io import savemat  # brings what a start does not wait for
 
-    u = filterset.upmix
     content = {
         "taps": filterset.taps,
         "fs": float(filterset.fs),
@@ -54,7 +54,7 @@ def mat(filterset: FilterSet, options: Options | None = None) -> Bundle:
         "headroom_db": filterset.headroom_db,
         "unit": filterset.unit_serial,
         "session_sha256": filterset.source,
-        "upmix": {"method": u.method, "amount": u.amount, "window": u.window, "hop": u.hop, "tau_s": u.tau_s},
+        "upmix": asdict(filterset.upmix),
     }
     with tempfile.TemporaryDirectory() as folder:
         savemat(str(Path(folder) / MAT), content, do_compression=True)

@@ -141,8 +141,6 @@ class FormRow:
 
     Parameters
     ----------
-    name
-        Of the form.
     width_deg
         Azimuth of hard left minus that of hard right, mean over places, degrees.
     stable, places

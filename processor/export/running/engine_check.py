@@ -61,12 +61,8 @@ def check(
 
     Parameters
     ----------
-    filterset, engine, bundle
-        What was exported.
     x
         ``(2, samples)``; by default an impulse on each side and noise after it.
-    options
-        Of the export.
 
     Raises
     ------

@@ -171,12 +171,8 @@ class Running:
 
     Parameters
     ----------
-    name
-        Of the engine.
     process
         Leader of a process group of its own.
-    log
-        Its output.
     """
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -252,8 +248,6 @@ def running(filterset: FilterSet, engine: str, period: int, exported: Path | Non
 
     Parameters
     ----------
-    filterset
-        What it plays.
     engine
         One of :data:`LIVE`.
     period
