@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.arms import upmix_shares as upmix_shares
     from sweetspot.calibrate.auditory.assessment import Arms as Arms
     from sweetspot.calibrate.auditory.assessment import Assessment as Assessment
-    from sweetspot.calibrate.auditory.assessment import heads_of as heads_of
     from sweetspot.calibrate.auditory.assessment import templates_of as templates_of
     from sweetspot.calibrate.auditory.bands import Bands as Bands
     from sweetspot.calibrate.auditory.bands import erb_bands as erb_bands

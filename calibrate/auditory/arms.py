@@ -71,34 +71,32 @@ class Arm:
         return np.asarray(np.einsum("pect,nc->pent", self.h, self.shares[rows], optimize=True))
 
 
-def pan_gains(pans: tuple[float, ...] = PANS) -> Float:
+def pan_gains() -> Float:
     """Constant-power gains ``(pan, 2)`` of left and right: ``cos`` and ``sin`` of ``(pan + 1) pi / 4``."""
-    angle = (np.array(pans) + 1.0) * np.pi / 4.0
+    angle = (np.array(PANS) + 1.0) * np.pi / 4.0
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def stereo_shares(pans: tuple[float, ...] = PANS) -> Float:
+def stereo_shares() -> Float:
     """Shares ``(pan, program)`` of plain stereo, without a centre program."""
-    return np.concatenate([pan_gains(pans), np.zeros((len(pans), 1))], axis=1)
+    return np.pad(pan_gains(), ((0, 0), (0, 1)))
 
 
-def upmix_shares(filters: FilterSet, pans: tuple[float, ...] = PANS) -> Float:
+def upmix_shares(filters: FilterSet) -> Float:
     """Shares ``(pan, program)`` that the upmix of a filter set gives a single source, once it has settled.
 
     The upmix is run on noise: each program's share is its projection on the source.
     """
-    return _upmix_shares(filters.upmix, filters.fs, pans)
+    return _upmix_shares(filters.upmix, filters.fs)
 
 
 @lru_cache(maxsize=4)
-def _upmix_shares(settings: UpmixSettings, fs: int, pans: tuple[float, ...]) -> Float:
-    def made() -> Float:
-        return _played_shares(settings, fs, pans)
-
-    return kept_upmixed(f"pans-{'_'.join(f'{p:g}' for p in pans)}", settings, fs, made, Path(__file__))
+def _upmix_shares(settings: UpmixSettings, fs: int) -> Float:
+    name = f"pans-{'_'.join(f'{p:g}' for p in PANS)}"
+    return kept_upmixed(name, settings, fs, lambda: _played_shares(settings, fs), Path(__file__))
 
 
-def _played_shares(settings: UpmixSettings, fs: int, pans: tuple[float, ...]) -> Float:
+def _played_shares(settings: UpmixSettings, fs: int) -> Float:
     from sweetspot.processor import render  # only where nothing is kept: 7 ms
     from sweetspot.processor.upmix import chosen
 
@@ -108,7 +106,7 @@ def _played_shares(settings: UpmixSettings, fs: int, pans: tuple[float, ...]) ->
     latency = chosen(settings, fs).latency
     late = slice(settled - latency, len(source) - latency)
     rows = []
-    for gains in pan_gains(pans):
+    for gains in pan_gains():
         made = render.upmixed(settings, fs, gains[:, None] * source)
         rows.append(made[:, late] @ source[late] / np.sum(source[late] ** 2))
     return np.stack(rows)

@@ -105,8 +105,7 @@ def measured_templates(turned: ImpulseResponse, source: Float, name: str) -> Tem
     source
         Place of the loudspeaker ``(2,)``, m from the middle of the device.
     """
-    p = turned.positions
-    heads = Heads(np.stack([p["x"], p["y"]], axis=1), np.radians(p["yaw_deg"]))
+    heads = Heads.of(turned)
     azimuth = seen(source[None], heads.places, heads.yaw)[0][:, 0]
     end = gate.arrivals(turned)[0].min(axis=1) + DIRECT_S
     kept = gate.until(turned.h[:, :2, 0], turned.zero, turned.fs, end)
@@ -122,12 +121,6 @@ def pair_of(rig: Description) -> Pair:
     if named is None:
         return Pair(float(np.radians(ANGLE_DEG)), distance, distance)
     return Pair(float(np.radians(named.angle_deg)), named.distance_m or distance, distance)
-
-
-def heads_of(ears: ImpulseResponse) -> Heads:
-    """Poses of the head at each position of a set."""
-    p = ears.positions
-    return Heads(np.stack([p["x"], p["y"]], axis=1), np.radians(p["yaw_deg"]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +170,7 @@ def predicted(
         See :func:`others_of`.
     """
     others, unit = others_of(rig, ears, filters, pair, model, facing=facing), ways.calibrated(ears, filters)
-    position, reference = nominal(heads_of(ears)), others[-1]
+    position, reference = nominal(Heads.of(ears)), others[-1]
     loud = loudness_of((reference,), position, response_at(reference, position).shape[-1])
     return Arms(_figures(rig, model, others, unit, ears), loud, _source(pair), model.templates.name)
 
@@ -185,7 +178,7 @@ def predicted(
 def levels(rig: Description, ears: ImpulseResponse, filters: FilterSet) -> UnitLevels:
     """Levels of the arms on the unit as :func:`predicted`."""
     plain, matrix = ways.on_unit(ears, np.array([d.at for d in rig.driver]), filters)
-    return levels_of((plain, matrix, ways.calibrated(ears, filters)), filters, nominal(heads_of(ears)))
+    return levels_of((plain, matrix, ways.calibrated(ears, filters)), filters, nominal(Heads.of(ears)))
 
 
 def of_verification(
@@ -210,7 +203,7 @@ def of_verification(
     """
     others = others_of(rig, ears, filters, pair, model, facing=facing)
     unit = ways.measured_arm(verified, ears, filters, share)
-    loud = levels_of((*others, unit), filters, nominal(heads_of(ears)))
+    loud = levels_of((*others, unit), filters, nominal(Heads.of(ears)))
     return Arms(_figures(rig, model, others, unit, ears), {}, _source(pair), model.templates.name).whole(loud)
 
 
@@ -233,7 +226,7 @@ def others_of(
     plain, matrix = ways.on_unit(ears, np.array([d.at for d in rig.driver]), filters)
     if pair is not None:
         return plain, matrix, ways.measured_pair(pair, filters.ceiling)
-    heads, c = heads_of(ears), speed_of_sound(rig.environment.temperature_c)
+    heads, c = Heads.of(ears), speed_of_sound(rig.environment.temperature_c)
     where = heads.places, heads.yaw
     return plain, matrix, modelled(pair_of(rig), model.templates, where, c, plain, facing=facing)
 
@@ -242,7 +235,7 @@ def _figures(
     rig: Description, model: EarModel, others: tuple[Arm, Arm, Arm], unit: Arm, ears: ImpulseResponse
 ) -> dict[str, ImageFigures]:
     """Figures of the other arms and the unit."""
-    distance, facing = rig.ears.distance_m if rig.ears else 2.0, heads_of(ears).facing
+    distance, facing = rig.ears.distance_m if rig.ears else 2.0, Heads.of(ears).facing
     plain, matrix, reference = others
     return {a.name: figures_of(a, model, facing, distance, reference) for a in (plain, matrix, unit, reference)}
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory.arms import PANS, Arm
 from sweetspot.calibrate.auditory.bands import Bands, erb_bands
@@ -86,8 +87,6 @@ class ImageFigures:
 
     Parameters
     ----------
-    name
-        Of the arm.
     azimuth
         Of the image at each position and pan ``(position, pan)``, rad, to the listener's left, re the direction of the
         device.
@@ -194,8 +193,6 @@ def figures_of(arm: Arm, model: EarModel, facing: Float, distance_m: float, refe
 
     Parameters
     ----------
-    model
-        Of the head.
     facing
         Azimuth of the device seen from the head's front at each position ``(position,)``, rad; the zero of images.
     distance_m
@@ -254,14 +251,17 @@ def direct_spectra(arm: Arm) -> Complex:
     return frozen("spectra", spectra, ndim=4, dtype=np.complex128)
 
 
+def depth_weight(f: NDArray[np.floating]) -> Float:
+    """Weight of powers ``(frequency,)`` for depth: pink over :data:`DEPTH_HZ`, so that every octave counts the same."""
+    return np.where((f >= DEPTH_HZ[0]) & (f <= DEPTH_HZ[1]), 1.0 / np.maximum(f, 1.0), 0.0)
+
+
 def _early_db(arm: Arm, h: Float, border: float) -> Float:
     """Energy until ``border`` s after the arrival over that from then on, at the near ears ``(position, source)``, dB.
 
-    From 400 Hz to 6.4 kHz with a pink weight: every octave counts the same; at most :data:`DRY_DB`. ``h`` are
-    responses to the sources ``(position, ear, source, tap)``.
+    At most :data:`DRY_DB`. ``h`` are responses to the sources ``(position, ear, source, tap)``.
     """
-    f = np.fft.rfftfreq(h.shape[-1], 1.0 / arm.fs)
-    weight = np.where((f >= DEPTH_HZ[0]) & (f <= DEPTH_HZ[1]), 1.0 / np.maximum(f, 1.0), 0.0)
+    weight = depth_weight(np.fft.rfftfreq(h.shape[-1], 1.0 / arm.fs))
     h = h[:, [0, 1, 0, 1], [0, 1, 2, 2]]  # near ears of the sides, both of the centre
     early = gate.until(h, arm.zero, arm.fs, arm.arrival + border)
     near, later = (_near_energy(x, weight) for x in (early, h - early))

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import arms as ways
 from sweetspot.calibrate.auditory.arms import Arm
-from sweetspot.calibrate.auditory.figures import DEPTH_HZ, DIRECT_S, DRY_DB, EarModel, ImageFigures
+from sweetspot.calibrate.auditory.figures import DIRECT_S, DRY_DB, EarModel, ImageFigures, depth_weight
 from sweetspot.calibrate.auditory.reference import Pair, direct_spectra
 from sweetspot.calibrate.auditory.templates import Templates
 from sweetspot.calibrate.auditory.zone import LARGEST_DEG, OwnError, ZoneMap
 from sweetspot.calibrate.plant import Gate, frequencies, gate, grid, metrics, transform
 from sweetspot.calibrate.plant.places import DeviceField, Heads, correction, fitted, model
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, third_octaves
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import Complex, Float, power_db
 
@@ -48,8 +48,6 @@ class Measured:
     ----------
     ears
         Responses of the drivers at the measured positions.
-    heads
-        Where these are.
     early, direct
         Their spectra ``(position, ear, driver, frequency)``: the first 5 ms, which the image is made from, and what the
         gate lets through, from which cancellation is computed.
@@ -84,25 +82,20 @@ def measured(
 
     Parameters
     ----------
-    ears, polar
-        Its sets.
-    gates
-        Of both.
     at
         Places of the drivers ``(driver, 3)``, m.
     distance
         Of the polar set's microphone, m.
     """
     bins = grid_bins(ears.fs, 0.45 * ears.fs)
-    f, p = frequencies(ears.fs)[bins], ears.positions
-    heads = Heads(np.stack([p["x"], p["y"]], axis=1), np.radians(p["yaw_deg"]))
+    f = frequencies(ears.fs)[bins]
     end = gate.arrivals(ears)[0].min(axis=1) + DIRECT_S
     first = ears.h[:, :2, :, : gate.last_tap(ears.zero, ears.fs, end)]
     early = transform(gate.until(first, ears.zero, ears.fs, end), grid(ears.fs), ears.zero)[..., bins]
     direct = gate.spectra(ears, gates[0])[:, :2][..., bins]
     ring = gate.spectra(polar, gates[1])[:, 0][..., bins]
     field = fitted(ring, f, np.radians(polar.positions["azimuth_deg"]), distance, at, c)
-    return Measured(ears, heads, early=early, direct=direct, field=field, f=f, c=c)
+    return Measured(ears, Heads.of(ears), early=early, direct=direct, field=field, f=f, c=c)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,12 +162,8 @@ class Ground:
 
     Parameters
     ----------
-    measured
-        The session.
     x, y
         Places along both axes, m.
-    places
-        Heads at all of them.
     here
         The model's responses ``(place, ear, driver, frequency)`` at the measured positions.
     early, direct
@@ -303,8 +292,8 @@ def _cancellation(way: Playing, direct: Complex, m: Measured, far_ear: Complex) 
     bare = metrics.unvirtualized(np.swapaxes(sides, 1, 2), far_ear[grid_bins(m.ears.fs, 0.45 * m.ears.fs)])
     near, far = metrics.near_and_far(bare)
     leak = np.abs(far) ** 2 / np.maximum(np.abs(near) ** 2, 1e-30)
-    inside = (0.99 * metrics.SCORED[0] < THIRD_OCTAVES) & (1.01 * metrics.SCORED[1] > THIRD_OCTAVES)
-    return np.asarray(-power_db(band_means(leak, m.f, THIRD_OCTAVES[inside])).mean(axis=(1, 2)))
+    centres = THIRD_OCTAVES[third_octaves(*metrics.SCORED)]
+    return np.asarray(-power_db(band_means(leak, m.f, centres)).mean(axis=(1, 2)))
 
 
 def _own_error(m: Measured, ear: EarModel, way: Playing, far_ear: Complex, here: Complex) -> OwnError:
@@ -376,7 +365,6 @@ def _early(played: Arm, way: Playing, some: ImpulseResponse, known: Complex, mor
 
 def _drr(figures: ImageFigures, there: Complex, here: Complex, f: Float) -> Float:
     """Direct over reverberant sound ``(place, source)``, dB: the measured one, moved with the direct sound's level."""
-    weight = np.where((f >= DEPTH_HZ[0]) & (f <= DEPTH_HZ[1]), 1.0 / np.maximum(f, 1.0), 0.0)
-    power = [(np.abs(x) ** 2) @ weight for x in (there, here)]
+    power = [(np.abs(x) ** 2) @ depth_weight(f) for x in (there, here)]
     near = [np.stack([p[:, 0, 0], p[:, 1, 1], p[:, 2].mean(axis=1)], axis=1) for p in power]
     return np.asarray(np.minimum(figures.drr_db.mean(axis=0) + power_db(near[0] / near[1].mean(axis=0)), DRY_DB))

@@ -206,12 +206,8 @@ class Footing:
 
     Parameters
     ----------
-    rig
-        That measured.
     ears, polar
         Its sets, the ears matched.
-    gates
-        Of both.
     distance
         Of the polar set's microphone, m.
     """
@@ -270,8 +266,6 @@ def listened(
     ----------
     known
         What the map begins with; without it there is none.
-    extent
-        Its places.
     fitted
         Requested once all is done that does not depend on the filters.
 

@@ -31,8 +31,6 @@ class Templates:
         both ears may be left in: it is the source's own, and no cue depends on it.
     f
         Frequencies, Hz.
-    name
-        Which head, for people.
     """
 
     azimuths: Float
@@ -125,14 +123,14 @@ def of_head(head: Head, f: Float, distance: float, c: float, name: str) -> Templ
     return Templates(azimuths, np.moveaxis(head.response(around, k, distance, c), 0, 1), f, name)
 
 
-def cues_of(templates: Templates, step_deg: float = STEP_DEG) -> TemplateCues:
+def cues_of(templates: Templates) -> TemplateCues:
     """Cues of templates within 90 degrees of the front, between the measured azimuths in even steps.
 
     Delays run on steadily from azimuth to azimuth: a band's correlation has a maximum in every period, and which of
     them is the largest may change between two neighbours. Above the fine structure that is heard there are none (0).
     """
     front = templates.azimuths[templates.front]
-    count = max(round(float(np.degrees(front[-1] - front[0])) / step_deg), 1)
+    count = max(round(float(np.degrees(front[-1] - front[0])) / STEP_DEG), 1)
     azimuths = np.linspace(front[0], front[-1], count + 1)
     bands = erb_bands(templates.f)
     measured = interaural_cues(templates.response[templates.front], bands, FINE_STRUCTURE_HZ)

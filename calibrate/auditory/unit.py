@@ -9,10 +9,11 @@ import numpy as np
 
 from sweetspot.calibrate.auditory import arms as ways
 from sweetspot.calibrate.auditory.arms import Arm
-from sweetspot.calibrate.auditory.assessment import heads_of, nominal, others_of
-from sweetspot.calibrate.auditory.figures import DEPTH_HZ, EarModel, ImageFigures, depth_of, figures_of, judged_of
+from sweetspot.calibrate.auditory.assessment import nominal, others_of
+from sweetspot.calibrate.auditory.figures import EarModel, ImageFigures, depth_of, depth_weight, figures_of, judged_of
 from sweetspot.calibrate.auditory.levels import levels_of
 from sweetspot.calibrate.plant import MeasuredSet
+from sweetspot.calibrate.plant.places import Heads
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.rig_file import Description
@@ -88,7 +89,7 @@ def image_of_unit(
     share
         Part of what both sides have in common that the centre program plays.
     """
-    heads, distance, listener = heads_of(measured.ir), rig.listening_m, nominal(heads_of(measured.ir))
+    heads, distance, listener = Heads.of(measured.ir), rig.listening_m, nominal(Heads.of(measured.ir))
     _, _, reference = others_of(rig, measured.ir, filters, pair, model)
     unit = ways.calibrated(measured.ir, filters)
     predicted, found = figures_of(unit, model, heads.facing, distance, reference), list[Draw]()
@@ -116,7 +117,7 @@ def loudness_of_unit(rig: Description, measured: ImpulseResponse, filters: Filte
     """
     plain = ways.plain_on_unit(measured, np.array([d.at for d in rig.driver]), filters)
     unit = ways.calibrated(measured, filters)
-    return levels_of((plain, unit), filters, nominal(heads_of(measured))).beside({}).re_plain_db[unit.name]
+    return levels_of((plain, unit), filters, nominal(Heads.of(measured))).beside({}).re_plain_db[unit.name]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,8 +126,6 @@ class _Drawn:
 
     Parameters
     ----------
-    ir
-        The set.
     known
         Its spectra ``(position, mic, driver, bin)``.
     stderr
@@ -168,6 +167,5 @@ class _Drawn:
 def _level_db(arm: Arm, position: int) -> float:
     """Level of both hard-panned sides at both ears, octaves weighted alike, dB."""
     h = np.einsum("ect,nc->ent", arm.h[position], arm.shares[[0, -1]], optimize=True)
-    f = np.fft.rfftfreq(h.shape[-1], 1.0 / arm.fs)
-    weight = np.where((f >= DEPTH_HZ[0]) & (f <= DEPTH_HZ[1]), 1.0 / np.maximum(f, 1.0), 0.0)
+    weight = depth_weight(np.fft.rfftfreq(h.shape[-1], 1.0 / arm.fs))
     return float(power_db(((np.abs(np.fft.rfft(h, axis=-1)) ** 2) @ weight).sum()))

@@ -46,8 +46,6 @@ class Asked:
         Reference drivers of left and right.
     slopes
         Gain of the protection filters ``(driver, frequency)``.
-    design
-        What is wanted.
     listeners
         How many are served at once: the heads of a place are theirs in turn, equally many each.
     weight

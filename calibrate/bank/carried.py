@@ -228,10 +228,6 @@ class CarriedPlaces:
 
     Parameters
     ----------
-    field, head
-        The model.
-    anchors
-        Where was measured.
     measured
         Gated responses there ``(position, ear, driver, frequency)``, Pa/FS.
     modelled

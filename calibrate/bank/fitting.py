@@ -177,10 +177,9 @@ def carried_from(
     ears: ImpulseResponse, polar: ImpulseResponse, rig: Description, gates: tuple[Gate, Gate], ear: EarModel
 ) -> CarriedPlaces:
     """A session made ready to be carried anywhere, on every second bin of the designs' grid."""
-    f, c, p = frequencies(ears.fs)[::EVERY], speed_of_sound(rig.environment.temperature_c), ears.positions
-    anchors = Heads(np.stack([p["x"], p["y"]], axis=1), np.radians(p["yaw_deg"]))
+    f, c = frequencies(ears.fs)[::EVERY], speed_of_sound(rig.environment.temperature_c)
     measured = gate.spectra(ears, gates[0])[:, :2, :, ::EVERY]
-    return CarriedPlaces.of(_field(polar, gates[1], rig, f, c), extended(ear.templates, f), anchors, measured)
+    return CarriedPlaces.of(_field(polar, gates[1], rig, f, c), extended(ear.templates, f), Heads.of(ears), measured)
 
 
 def _field(polar: ImpulseResponse, how: Gate, rig: Description, f: Float, c: float) -> DeviceField:
@@ -256,9 +255,8 @@ def _gates(unit: Fitted) -> tuple[Gate, Gate]:
 
 def _home(ears: ImpulseResponse) -> Float:
     """The nominal place ``(3,)`` of a session."""
-    p = ears.positions
-    row = int(np.argmin(np.abs(p["azimuth_deg"]) + np.abs(p["yaw_deg"]) + 50.0 * np.abs(p["x"] - np.median(p["x"]))))
-    return np.array([p["x"][row], p["y"][row], np.radians(p["yaw_deg"][row])])
+    p = ears.positions[nearest_ahead(ears)]
+    return np.array([p["x"], p["y"], np.radians(p["yaw_deg"])])
 
 
 def _wanted_home(wish: BankDesign, nominal: Float) -> Float:

@@ -65,17 +65,5 @@ def calibrate(
     as_json: JsonOpt = False,
 ) -> None:
     """Fit the filters of a unit from its session: session.h5 to filterset.h5."""
-    work(
-        "sweetspot.calibrate.calibrating",
-        "calibrate",
-        run_folder=run_folder,
-        design=design,
-        dial=dial,
-        many=many,
-        drop_bank=drop_bank,
-        beside=beside,
-        reasons=reasons,
-        beside_linear=beside_linear,
-        left_out=left_out,
-        as_json=as_json,
-    )
+    del keys  # printed by its callback
+    work("sweetspot.calibrate.calibrating", "calibrate", **locals())

@@ -27,6 +27,9 @@ defect."""
 RESOLVED = {"dB": 0.02, "µs": 0.5, "ms": 0.01, "°": 0.1, "m²": 0.01, "cm": 0.1, "": 1e-4}
 """Least spread that a measurement resolves, unless its own uncertainty is larger."""
 
+WORST = 5
+"""How many units are named as the worst of a figure."""
+
 POOR_CPK = 1.33
 """Capability below which a process is watched (AIAG PPAP)."""
 
@@ -63,11 +66,6 @@ class Gauge:
         whole = float(np.hypot(self.sigma, self.units))
         return 100.0 * self.sigma / whole if whole > 0 else 0.0
 
-    @property
-    def categories(self) -> int:
-        """Number of distinct categories, ``1.41 units / gauge``; 5 or more are wanted."""
-        return int(min(1.41 * self.units / self.sigma, 999)) if self.sigma > 0 else 999
-
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -75,8 +73,6 @@ class Statistics:
 
     Parameters
     ----------
-    step, metric
-        Which.
     count
         Of values; the last one of each run.
     mean, spread, low, high, p10
@@ -97,8 +93,6 @@ class Statistics:
         Units nearest to or farthest beyond the limit, worst first.
     gauge
         From repeats; None if no unit was measured twice.
-    unit
-        Of the values.
     resolution
         Resolution of the measurement.
     """
@@ -138,17 +132,15 @@ class Statistics:
         return f"spread below the resolution of the measurement, {self.resolution:.2g} {self.unit}".replace("  ", " ")
 
 
-def of_figures(rows: Sequence[Mapping[str, Any]], worst: int = 5) -> list[Statistics]:
+def of_figures(rows: Sequence[Mapping[str, Any]]) -> list[Statistics]:
     """Statistics of every figure of a fleet's table, in the order in which they first appear.
 
     Parameters
     ----------
     rows
         As :meth:`sweetspot.calibrate.fleet.ledger.Ledger.figures` gives them.
-    worst
-        How many units are named as the worst.
     """
-    return [_statistics(group, worst) for group in grouped(rows).values()]
+    return [_statistics(group) for group in grouped(rows).values()]
 
 
 def grouped(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
@@ -159,7 +151,7 @@ def grouped(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Map
     return found
 
 
-def _statistics(rows: Sequence[Mapping[str, Any]], worst: int) -> Statistics:
+def _statistics(rows: Sequence[Mapping[str, Any]]) -> Statistics:
     x = np.array([r["value"] for r in rows], dtype=float)
     last = rows[-1]
     limit, sense = last["limit_value"], last["sense"]
@@ -169,7 +161,7 @@ def _statistics(rows: Sequence[Mapping[str, Any]], worst: int) -> Statistics:
     slope, p = _trend(x)
     margin = _margin(x, limit, sense)
     named = [str(r["unit"]) for r in rows]
-    nearest = np.argsort(margin, kind="stable")[:worst] if margin is not None else np.array([], dtype=int)
+    nearest = np.argsort(margin, kind="stable")[:WORST] if margin is not None else np.array([], dtype=int)
     return Statistics(
         step=str(last["step"]),
         metric=str(last["metric"]),
@@ -300,8 +292,6 @@ class Derived:
         ``sigmas`` standard deviations of the units away from their mean.
     guard
         By how much the limit is tighter, for the gauge's own spread.
-    unit
-        Of both.
     """
 
     metric: str
@@ -321,8 +311,6 @@ def limits(found: Iterable[Statistics], sigmas: float, guard: float) -> list[Der
 
     Parameters
     ----------
-    found
-        Statistics of good units.
     sigmas
         How many standard deviations a good unit may be away from the mean.
     guard

@@ -58,8 +58,6 @@ def on_cluster(
         Their folders must be there under the same path on every worker.
     scheduler
         Its address, for example ``tls://10.0.0.5:8786``, and the certificates.
-    do
-        What a worker does.
     patience
         How long scheduler and workers may be away.
 

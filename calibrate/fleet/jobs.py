@@ -46,8 +46,6 @@ class Job:
         ``("fit",)`` or ``("fit", "verify")``.
     design_text
         The design file, verbatim, empty for the defaults; ``None`` for the one that the run's filters were fitted with.
-    limits
-        Of the verdict.
     identity
         What its result depends on, see :data:`MADE_BY`.
     """

@@ -45,8 +45,6 @@ class Figure:
     ----------
     step
         ``"fit"`` or ``"verify"``.
-    metric
-        Its name.
     value
         Predicted by the fit, or measured by the verification.
     predicted, limit, sense, passed, uncertainty
@@ -73,16 +71,12 @@ class Outcome:
 
     Parameters
     ----------
-    run
-        Its folder.
     status
         ``"done"`` or ``"failed"``.
     reason
         Why it failed, else empty.
     about
         Columns of the table of units: unit, rig, session_sha256 and so on.
-    figures
-        What was found.
     """
 
     run: str
@@ -98,8 +92,6 @@ class UnitSummary:
 
     Parameters
     ----------
-    units, runs
-        How many.
     cpu_seconds
         Processor time of all.
     broken

@@ -42,17 +42,6 @@ class FleetPicture:
 def write(path: Path, units: UnitSummary, rows: Sequence[Mapping[str, Any]], found: Sequence[Statistics]) -> Path:
     """Build the page of a fleet.
 
-    Parameters
-    ----------
-    path
-        Where.
-    units
-        Of the table of units.
-    rows
-        Rows of the table of metrics.
-    found
-        Their statistics.
-
     Raises
     ------
     BadInput

@@ -26,9 +26,10 @@ from sweetspot.calibrate.fleet.jobs import Job, counted, dead
 from sweetspot.calibrate.fleet.ledger import Figure, Outcome
 from sweetspot.calibrate.plant import Fitted, metrics
 from sweetspot.measure.session import Session
-from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
+from sweetspot.rigs.errors import BadInput, SweetspotError
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.memory import keep_freed_memory
+from sweetspot.rigs.protocol import unattended
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import hash_ahead
 from sweetspot.rigs.storage import write as write_file
@@ -85,9 +86,9 @@ def _verify(run: Path, fitted: Fitted, limits: Limits) -> None:
         description = session.rig()
     check_virtual(description)
     with open_rig(description, serial=fitted.filters.unit_serial) as rig:
-        steps.measure_verification(
-            run, rig, fitted, datetime.now(UTC), ask=_nobody, track=lambda title, total: nullcontext(_ignore)
-        )
+        nobody = unattended("a manual stage needs a terminal, and a fleet is verified without one")
+        silent = nullcontext(lambda note="": None)
+        steps.measure_verification(run, rig, fitted, datetime.now(UTC), ask=nobody, track=lambda *_: silent)
     steps.judge(run, fitted, limits)
 
 
@@ -114,14 +115,6 @@ def _predicted(fitted: Fitted) -> tuple[Figure, ...]:
         Figure("fit", "cancellation, 10th percentile", spread.p10),
         Figure("fit", "headroom", fitted.filters.headroom_db),
     )
-
-
-def _nobody(move: str) -> None:
-    raise HardwareTrouble(f"{move}: a manual stage needs a terminal, and a fleet is verified without one")
-
-
-def _ignore(note: str = "") -> None:
-    """A progress callback that does nothing."""
 
 
 def on_processes(jobs_: Sequence[Job], workers: int, do: Work = work) -> Iterator[Outcome]:

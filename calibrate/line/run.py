@@ -32,7 +32,7 @@ from sweetspot.processor.files import write_all
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.names import check_serial
-from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.protocol import Rig, unattended
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import alone, append, file_sha256
 
@@ -45,6 +45,8 @@ UNIT_DB = 3.0
 OTHERS = 20
 """Number of other runs compared if a unit may have another's filters."""
 
+NOBODY = unattended('there are no moves on a line; give the rig stage.driver = "fixed"')
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LineSetup:
@@ -52,8 +54,6 @@ class LineSetup:
 
     Parameters
     ----------
-    rig
-        Description of the test box.
     model, model_sha256
         The golden model and its file's digest.
     runs, records
@@ -178,7 +178,9 @@ def _carried(line: LineSetup, state: LineState, serial: str, record: dict[str, A
             record["run"] = str(run)
             with folder.removed_if_refused(run), alone(run), Session.resume(run / "session.h5") as session:
                 wanted = plan_at_once(line.rig, "monitor")
-                hardware.measure(rig, session, wanted, ask=_nobody, step=_ignore, levels=_levels_of_line(line, state))
+                hardware.measure(
+                    rig, session, wanted, ask=NOBODY, step=lambda note: None, levels=_levels_of_line(line, state)
+                )
                 state.level_db = _loudest(session, wanted)
         with _timed(state, record, "estimate"):
             found = quick.complete(run, line.model, line.model_sha256)
@@ -228,7 +230,7 @@ def _measured_at_monitors(run: Path, rig: Rig, fitted: Fitted) -> monitoring.Mon
         unit = session.responses("monitor")
     wanted, levels = monitoring.within_limit(rig.description, filters, steps.engine_of(filters), unit)
     with Session.create(file, rig.description, filters.unit_serial, now, schema=VERIFICATION, **about) as heard:
-        hardware.measure(rig, heard, wanted, ask=_nobody, step=_ignore, levels=levels)
+        hardware.measure(rig, heard, wanted, ask=NOBODY, step=lambda note: None, levels=levels)
         got = heard.responses("monitor")
     return monitoring.judged(got, unit, filters, _others(run))
 
@@ -244,11 +246,3 @@ def _others(run: Path) -> Mapping[str, Any]:
             continue
         found[f"unit {other.unit_serial}"] = other
     return found
-
-
-def _nobody(move: str) -> None:
-    raise HardwareTrouble(f'{move}: there are no moves on a line; give the rig stage.driver = "fixed"')
-
-
-def _ignore(note: str) -> None:
-    """A step that the line's own state shows."""

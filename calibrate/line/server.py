@@ -42,8 +42,6 @@ class LineServer(ThreadingHTTPServer):
     ----------
     port
         On loopback; 0 takes a free one.
-    state
-        Of the line.
     check
         Refuses serial numbers, see :data:`Begin`.
     work

@@ -21,8 +21,6 @@ class LineState:
 
     Parameters
     ----------
-    rig, model
-        What it works with.
     every
         Every so many units, one is verified fully; 0 for none.
     level_db

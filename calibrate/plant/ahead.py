@@ -24,8 +24,6 @@ def stand_in(ears: ImpulseResponse, row: int) -> ImpulseResponse:
     ----------
     ears
         Of the paths to the head, or of the processor's output there.
-    row
-        Which position.
     """
     p = ears.positions[row]
     table = np.array([(0.0, p["x"], p["y"], p["z"], 0.0, "polar")], dtype=POSITION)

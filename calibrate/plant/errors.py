@@ -111,8 +111,6 @@ class ErrorBand:
         Each source alone.
     total_db
         All of them.
-    largest
-        The largest source.
     """
 
     f: float

@@ -47,8 +47,6 @@ class Fitted:
 
     Parameters
     ----------
-    filters
-        To be deployed.
     prediction
         What verification will compare with.
     limits

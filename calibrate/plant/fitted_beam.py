@@ -12,7 +12,7 @@ from sweetspot.calibrate.plant import metrics
 from sweetspot.calibrate.plant.gate import Gate
 from sweetspot.calibrate.plant.metrics import CONTRAST_BAND, NULLS
 from sweetspot.calibrate.plant.prediction import check_shapes
-from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, third_octaves
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import Complex, Float
 
@@ -60,8 +60,7 @@ class BeamFit:
 
         No contrasts where no direction at ±90 degrees was measured.
         """
-        low, high = CONTRAST_BAND
-        inside = (0.99 * low <= THIRD_OCTAVES) & (1.01 * high >= THIRD_OCTAVES) & (self.gate.lowest <= THIRD_OCTAVES)
+        inside = third_octaves(*CONTRAST_BAND) & (self.gate.lowest <= THIRD_OCTAVES)
         if not self.has_nulls:
             return THIRD_OCTAVES[inside], np.zeros(0)
         return THIRD_OCTAVES[inside], metrics.contrast_db(self.polar, self.azimuths, self.f, NULLS, NULL_RAD)[inside]

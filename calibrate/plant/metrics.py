@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
+from sweetspot.measure.smooth import band_means, third_octaves
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float, db, from_db, power_db
 
@@ -45,10 +45,14 @@ def unvirtualized(heard: Complex, far: Complex) -> Complex:
     far
         ``v (frequency,)``.
     """
-    left, right = heard[:, :, 0], heard[:, :, 1]
+    return sides_alone(heard[:, :, 0], heard[:, :, 1], far, axis=2)
+
+
+def sides_alone(left: Complex, right: Complex, far: Complex, axis: int) -> Complex:
+    """``w_L`` and ``w_R``, stacked at ``axis``, of what is linear in ``w_L + v w_R`` and in ``w_R + v w_L``."""
     determinant = 1.0 - far**2
     determinant = np.where(np.abs(determinant) < 1e-6, np.inf, determinant)
-    return np.stack([left - far * right, right - far * left], axis=2) / determinant
+    return np.stack([left - far * right, right - far * left], axis=axis) / determinant
 
 
 def near_and_far(pair: Complex) -> tuple[Complex, Complex]:
@@ -88,24 +92,24 @@ def effort_db(w: Complex, near: Complex, alone: Complex | Float) -> Float:
     return power_db(spent / np.maximum(np.abs(heard) ** 2, 1e-30))
 
 
-def ringing_db(taps: Float, fs: int, lead_s: float = 0.005) -> float:
-    """Largest pre-ringing of any filter ``(..., tap)``: more than ``lead_s`` ahead of its peak, over that peak, dB."""
+def ringing_db(taps: Float, fs: int) -> float:
+    """Largest pre-ringing of any filter ``(..., tap)``: more than 5 ms ahead of its peak, over that peak, dB."""
     level = np.abs(taps.reshape(-1, taps.shape[-1]))
-    ahead = np.arange(level.shape[1])[None, :] < (np.argmax(level, axis=1) - lead_s * fs)[:, None]
+    ahead = np.arange(level.shape[1])[None, :] < (np.argmax(level, axis=1) - 0.005 * fs)[:, None]
     return float(db(np.max(np.where(ahead, level, 0.0).max(axis=1) / np.maximum(level.max(axis=1), 1e-30))))
 
 
-def pre_ringing_db(taps: Float, fs: int, lead_s: float = 0.001) -> float:
-    """Energy more than ``lead_s`` ahead of the peak over all of it, dB, of the worst filter ``(..., tap)``.
+def pre_ringing_db(taps: Float, fs: int) -> float:
+    """Energy more than 1 ms ahead of the peak over all of it, dB, of the worst filter ``(..., tap)``.
 
-    Audible pre-echo counts by its energy; ``lead_s`` leaves out what backward masking hides anyway (O. Kirkeby and
+    Audible pre-echo counts by its energy; the millisecond leaves out what backward masking hides anyway (O. Kirkeby and
     P. A. Nelson, J. Audio Eng. Soc. 47, 583, 1999, on inverse filters that ring ahead). Filters 40 dB weaker than the
     strongest of their program do not count.
     """
     power = taps.reshape(-1, *taps.shape[-2:]) ** 2 if taps.ndim > 1 else taps[None, None] ** 2
     total = power.sum(axis=-1)
     peak = np.argmax(power, axis=-1)
-    ahead = np.arange(power.shape[-1]) < (peak - lead_s * fs)[..., None]
+    ahead = np.arange(power.shape[-1]) < (peak - 0.001 * fs)[..., None]
     share = np.where(ahead, power, 0.0).sum(axis=-1) / np.maximum(total, 1e-30)
     loud = total > 1e-4 * total.max(axis=-1, keepdims=True)
     return float(power_db(max(float(np.where(loud, share, 0.0).max()), 1e-30)))
@@ -180,12 +184,15 @@ def room_limit_db(direct_db: float, reverberant_db: float) -> float:
     return float(power_db((1.0 + 1.0 / D) / (1.0 / X + 1.0 / D)))
 
 
+LEAST_DB = 12.0
+"""Cancellation within the sweet spot, dB."""
+
 LEAST_ASIDE_M = 0.005
 """Smallest difference of lateral displacements used for the sweet spot, m."""
 
 
-def sweet_spot_m(leak: Float, moved: Float, least_db: float = 12.0) -> float:
-    """Lateral displacement of the head at which cancellation falls below ``least_db``, m.
+def sweet_spot_m(leak: Float, moved: Float) -> float:
+    """Lateral displacement of the head at which cancellation falls below :data:`LEAST_DB`, m.
 
     The far ear's response moves away from zero in proportion to a small displacement, so that its power is ``a + b x^2
     + c y^2 + d yaw^2``; the coefficients, none of them negative, are fitted to all measured positions. The absolute
@@ -209,7 +216,7 @@ def sweet_spot_m(leak: Float, moved: Float, least_db: float = 12.0) -> float:
     columns = np.column_stack([np.ones(len(leak)), moved**2])
     scale = np.maximum(columns.max(axis=0), 1e-12)
     found = non_negative(columns / scale, leak) / scale
-    left = float(from_db(-least_db)) ** 2 - found[0]
+    left = float(from_db(-LEAST_DB)) ** 2 - found[0]
     reach = 2.0 * float(np.abs(moved[:, 1]).max())
     if left <= 0.0:
         return 0.0
@@ -250,8 +257,7 @@ class SideSpread:
 
 def scored(cancellation: Float, low: float = SCORED[0], high: float = SCORED[1]) -> SideSpread:
     """Sum up cancellation ``(position, side, third octave)`` between two nominal centres, Hz."""
-    inside = (low * 0.99 <= THIRD_OCTAVES) & (high * 1.01 >= THIRD_OCTAVES)
-    cells = cancellation[..., inside]
+    cells = cancellation[..., third_octaves(low, high)]
     return SideSpread(float(np.mean(cells)), float(np.percentile(cells, 10)))
 
 

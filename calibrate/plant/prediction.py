@@ -11,6 +11,7 @@ import numpy as np
 
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.plant.gate import Gate
+from sweetspot.calibrate.plant.metrics import sides_alone
 from sweetspot.calibrate.plant.spectrum import frequencies, grid, transform
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
@@ -164,9 +165,7 @@ def bare(filters: FilterSet, f: Float, far: Complex) -> Complex:
         The far ear over the near one ``(frequency,)``: the filters are ``w_L + v w_R`` and ``w_R + v w_L``.
     """
     left, right = filters.response(f)[:2]
-    whole = 1.0 - far**2
-    whole = np.where(np.abs(whole) < 1e-6, np.inf, whole)
-    return np.asarray(np.stack([left - far * right, right - far * left]) / whole)
+    return np.asarray(sides_alone(left, right, far, axis=0))
 
 
 def spectra(ir: ImpulseResponse) -> tuple[Complex, Float]:
@@ -184,8 +183,6 @@ def programs(ir: ImpulseResponse, filters: FilterSet, gate: Gate | None = None, 
     ----------
     gate
         Of the measured responses; the filters follow it whole. ``None`` takes whole responses.
-    some
-        Which programs.
     """
     h = spectra(ir)[0] if gate is None else gates.spectra(ir, gate)
     return np.asarray(np.einsum("pmdf,cdf->pmcf", h, response(filters, ir.fs)[some]))

@@ -73,10 +73,6 @@ def kept_upmixed(name: str, settings: UpmixSettings, fs: int, make: Callable[[],
 
     Parameters
     ----------
-    name
-        Of the signals.
-    make
-        Plays them.
     maker
         File in which this is written.
     """

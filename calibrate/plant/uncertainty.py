@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.plant.metrics import at_nulls, unvirtualized
+from sweetspot.calibrate.plant.metrics import at_nulls, near_and_far, unvirtualized
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges, band_means
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float, power_db
@@ -42,8 +42,6 @@ class UncertainResponse:
 
     Parameters
     ----------
-    x
-        Responses.
     noise
         Variance of the part that differs between bins.
     shared
@@ -58,6 +56,10 @@ class UncertainResponse:
         """Some of them, in another order."""
         return UncertainResponse(pick(self.x), pick(self.noise), pick(self.shared))
 
+    def near_and_far(self) -> tuple[UncertainResponse, UncertainResponse]:
+        """Of ``(position, ear, side, frequency)`` both sides at the near and at the far ear; see :mod:`metrics`."""
+        return self.picked(lambda v: near_and_far(v)[0]), self.picked(lambda v: near_and_far(v)[1])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BandLevels:
@@ -65,8 +67,6 @@ class BandLevels:
 
     Parameters
     ----------
-    db
-        Levels.
     own
         Uncertainty that each cell has by itself.
     shared
@@ -138,7 +138,7 @@ def levels(known: UncertainResponse, f: Float, seconds: float, centres: Float = 
 
 def cancellation(pair: UncertainResponse, f: Float, seconds: float) -> BandLevels:
     """Cancellation ``(position, side, third octave)``; see :func:`metrics.cancellation_db`."""
-    near, far = (_ears(pair, which) for which in ("near", "far"))
+    near, far = pair.near_and_far()
     return _ratio(near, [far], f, seconds)
 
 
@@ -239,9 +239,3 @@ def _spread_of(known: UncertainResponse, name: str) -> Float:
     """Variance of the power of each bin."""
     v = getattr(known, name)
     return np.asarray(2.0 * np.abs(known.x) ** 2 * v + v**2)
-
-
-def _ears(pair: UncertainResponse, which: str) -> UncertainResponse:
-    """Near or far ear of both sides ``(position, side, frequency)``."""
-    rows = ((0, 0), (1, 1)) if which == "near" else ((1, 0), (0, 1))
-    return pair.picked(lambda v: np.stack([v[:, ear, side] for ear, side in rows], axis=1))

@@ -17,14 +17,10 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.load import find, open_rig
 from sweetspot.rigs.progress import result, say
 from sweetspot.rigs.rig_file import read, with_faults
-from sweetspot.rigs.runs import located
+from sweetspot.rigs.runs import maybe_located
 
 REFUSED = 1
 """Exit code of a unit that is not estimated."""
-
-
-def _located(since: Path | None) -> Path | None:
-    return None if since is None else located(since)
 
 
 ModelOpt = Annotated[Path | None, typer.Option("--model", help="Model of measured units, from sweetspot fleet learn.")]
@@ -33,7 +29,7 @@ SinceOpt = Annotated[
     typer.Option(
         "--since",
         metavar="RUN",
-        callback=_located,
+        callback=maybe_located,
         help="Instead of a model: an earlier run of this unit, updated by the microphones in the device.",
     ),
 ]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.plant import frequencies
 from sweetspot.calibrate.quick import unit
 from sweetspot.calibrate.quick.model import ModelSet
+from sweetspot.calibrate.quick.ratio import nearest_bins
 from sweetspot.rigs.units import Complex, Float
 
 Number = TypeVar("Number", np.float64, np.complex128)
@@ -56,7 +57,7 @@ def far_ear(ears: ModelSet, at: Float) -> FarEarWeights:
     ir = ears.ir
     spectra = unit.spectra(ir)  # (driver, path, f)
     f = frequencies(ir.fs)
-    nearest = np.argmin(np.abs(f[None, :] - at[:, None]), axis=1)
+    nearest = nearest_bins(f, at)
     h = spectra[..., nearest].reshape(len(spectra), -1, 2, len(at))  # (driver, position, ear, f)
     design = ir.positions["use"] == b"design"
     known = h[:, design] if design.any() else h

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.quick.estimate import Posterior
 from sweetspot.calibrate.quick.features import FEATURES, Beside, judged, together
 from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel
+from sweetspot.calibrate.quick.ratio import nearest_bins
 from sweetspot.rigs.units import Complex, Float
 
 FALSE_ALARM = 1.0 / 400.0
@@ -54,8 +55,6 @@ class UnitFault:
     cause
         ``"dead"``, ``"polarity"``, ``"swapped"``, ``"level"``, ``"delay"``, ``"low end"``, ``"response"`` or
         ``"direction"``.
-    text
-        One line for a reader.
     """
 
     what: str
@@ -239,5 +238,5 @@ def _fits(y: Complex, d: int, mean: Complex, inside: NDArray[np.bool_]) -> int |
 
 def observed_log(spectra: Complex, f: Float, at: Float) -> Complex:
     """Log levels ``(driver, mic, at)`` of spectra, without phase."""
-    nearest = np.argmin(np.abs(f[None, :] - at[:, None]), axis=1)
+    nearest = nearest_bins(f, at)
     return np.asarray(np.log(np.maximum(np.abs(spectra[..., nearest]), 1e-12)) + 0j)

@@ -14,7 +14,6 @@ from sweetspot.calibrate.quick.estimate import LEAST, UNPLAYED, Posterior, estim
 from sweetspot.calibrate.quick.far_ear import far_ear
 from sweetspot.calibrate.quick.model import GoldenModel, Leftover, ModelSet
 from sweetspot.calibrate.quick.unit import SETS, MeasuredUnit
-from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.monitor import FixedSet
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
@@ -368,14 +367,9 @@ def _mean_unit(
             own = np.moveaxis(apart[:, first : first + count].reshape(-1, *ir.h.shape[:2], apart.shape[-1]), 0, 2)
             total += ratio.applied(u.sets[name].h, -own, at, ir.fs)
         stderr = np.sqrt(np.mean([u.errors[name].stderr ** 2 for u in units], axis=0) / len(units))
-        sets[name] = ModelSet(with_responses(ir, total / len(units)), stderr, unit.directions(name, ir, rig), first)
+        sets[name] = ModelSet(replace(ir, h=total / len(units)), stderr, unit.directions(name, ir, rig), first)
         first += count
     return sets
-
-
-def with_responses(ir: ImpulseResponse, h: Float) -> ImpulseResponse:
-    """The same set with other responses."""
-    return replace(ir, h=h)
 
 
 def _same_shapes(units: Sequence[MeasuredUnit], names: Sequence[str]) -> None:

@@ -40,8 +40,6 @@ class ModelSet:
 
     Parameters
     ----------
-    ir
-        Its responses.
     stderr
         Their standard errors, as a session keeps them.
     directions

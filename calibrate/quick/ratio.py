@@ -40,7 +40,7 @@ def log_ratio(h: Complex, reference: Complex, f: Float, at: Float, plays: NDArra
     """
     half = 2.0 ** (0.5 / PER_OCTAVE)
     low = np.searchsorted(f, at / half)
-    nearest = np.argmin(np.abs(f[None, :] - at[:, None]), axis=1)
+    nearest = nearest_bins(f, at)
     high = np.searchsorted(f, at * half)
     low, high = np.where(high > low, low, nearest), np.where(high > low, high, nearest + 1)
     cross, power = h * reference.conj(), np.abs(reference) ** 2
@@ -49,6 +49,11 @@ def log_ratio(h: Complex, reference: Complex, f: Float, at: Float, plays: NDArra
     return np.stack(
         [held(v + 1j * _counted(np.angle(x), at, p), at, p) for v, x, p in zip(level, r, plays, strict=True)]
     )
+
+
+def nearest_bins(f: Float, at: Float) -> NDArray[np.intp]:
+    """Bins of ``f`` that are nearest to frequencies ``at``."""
+    return np.asarray(np.argmin(np.abs(f[None, :] - at[:, None]), axis=1))
 
 
 def _counted(phase: Float, at: Float, plays: NDArray[np.bool_]) -> Float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,8 @@ class Estimate:
         The model, and :attr:`model_sha256` its file's digest.
     y
         Log ratios ``(driver, mic, frequency)`` at the monitors.
-    drivers
-        Posterior of each driver.
     limit
         Largest distance of a good driver.
-    beside
-        Its drivers beside each other.
     findings
         What is wrong; empty for a unit within the span.
     """
@@ -217,7 +213,7 @@ def _with_trace(ir: ImpulseResponse) -> ImpulseResponse:
         return ir
     h = np.array(ir.h)
     h[..., ir.zero : ir.zero + 1] += np.where(silent, 1e-12, 0.0)
-    return learning.with_responses(ir, h)
+    return replace(ir, h=h)
 
 
 def estimate(
@@ -262,7 +258,7 @@ def responses(found: Estimate, name: str) -> tuple[ImpulseResponse, Float, Float
     gain = np.exp(ratio.between(log_r.real, found.model.f, f))
     stderr = known.stderr * np.moveaxis(gain, 0, 2)
     relative = np.moveaxis(ratio.between(2.0 * variance, found.model.f, f), 0, 2)
-    return learning.with_responses(ir, np.moveaxis(own, 0, 2)), np.asarray(stderr), np.asarray(relative)
+    return replace(ir, h=np.moveaxis(own, 0, 2)), np.asarray(stderr), np.asarray(relative)
 
 
 def complete(run: Path, model: GoldenModel, sha256: str) -> Estimate:

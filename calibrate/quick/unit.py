@@ -9,6 +9,7 @@ import numpy as np
 
 from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.plant import MeasurementError, frequencies, gate
+from sweetspot.calibrate.quick.ratio import nearest_bins
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float
@@ -26,10 +27,6 @@ class MeasuredUnit:
 
     Parameters
     ----------
-    serial
-        Its serial number.
-    sets
-        Responses by set.
     errors
         Measurement errors of each set.
     """
@@ -55,7 +52,7 @@ def noise(ir: ImpulseResponse, error: MeasurementError, how: gate.Gate, h: Compl
     own = error.gated(ir, how)
     own = np.moveaxis(own, 2, 0).reshape(own.shape[2], -1, own.shape[-1])
     f = frequencies(ir.fs)
-    nearest = np.argmin(np.abs(f[None, :] - at[:, None]), axis=1)
+    nearest = nearest_bins(f, at)
     return np.asarray(0.5 * (own / np.maximum(np.abs(h) ** 2, 1e-30))[..., nearest])
 
 

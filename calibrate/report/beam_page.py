@@ -14,7 +14,6 @@ from sweetspot.calibrate.plant import CONTRAST_BAND, BeamFit, gate, metrics
 from sweetspot.calibrate.report import device_pictures, evidence, standing, templates
 from sweetspot.calibrate.report.evidence import FINE, Rejected
 from sweetspot.calibrate.report.pictures import Picture, picture, save, styled
-from sweetspot.calibrate.run import sha256
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
@@ -22,7 +21,7 @@ from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor import store
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.storage import alone
+from sweetspot.rigs.storage import alone, file_sha256
 from sweetspot.rigs.storage import write as write_file
 from sweetspot.rigs.units import P_REF, Complex, Float, power_db
 
@@ -37,8 +36,6 @@ class BeamEvidence:
 
     Parameters
     ----------
-    beam
-        What the calibration gave.
     rig, polar
         The rig as it was measured, and the responses around the device.
     direct
@@ -73,10 +70,6 @@ def write_beam(
 
     Parameters
     ----------
-    run
-        Its folder.
-    beam
-        Its fit, as it was kept.
     step
         Called after each of :data:`BEAM_STEPS`, with its name.
     pictures
@@ -119,7 +112,7 @@ def _gathered(run: Path, beam: BeamFit) -> BeamEvidence:
             session.attributes,
             has_ears="ears" in session.sets,
             rejected=tuple(("polar", key, reason) for key, reason in session.rejected("polar")),
-            hashes={n: sha256(run / n) for n in ("rig.toml", "session.h5", store.NAME) if (run / n).is_file()},
+            hashes={n: file_sha256(run / n) for n in ("rig.toml", "session.h5", store.NAME) if (run / n).is_file()},
             design_text=store.read_design(run),
         )
 

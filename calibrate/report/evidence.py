@@ -28,7 +28,7 @@ from sweetspot.calibrate.plant import (
     uncertainty,
 )
 from sweetspot.calibrate.plant import gate as gates
-from sweetspot.calibrate.run import fitted_of, kept_front, kept_image, measured_sets, sha256, verdict_of
+from sweetspot.calibrate.run import fitted_of, kept_front, kept_image, measured_sets, verdict_of
 from sweetspot.calibrate.run import zone as zone_of
 from sweetspot.calibrate.study import FrontPoint
 from sweetspot.calibrate.verify import Verification, comparison
@@ -42,7 +42,7 @@ from sweetspot.processor import store
 from sweetspot.rigs.errors import command
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.storage import as_stored
+from sweetspot.rigs.storage import as_stored, file_sha256
 from sweetspot.rigs.units import P_REF, Complex, Float, power_db
 
 FINE = np.geomspace(60.0, 20000.0, 280)
@@ -58,14 +58,8 @@ class Evidence:
 
     Parameters
     ----------
-    fitted
-        What the calibration gave.
-    rig
-        The rig as it was measured.
     measured
         The set at the ears with its measurement errors.
-    polar
-        Responses around the device.
     verdict
         The verification, or ``None``.
     unheard
@@ -184,7 +178,7 @@ def _verified(
         return fitted, None, "Nothing was measured through these filters yet.", {}, ()
     with Session.read(path, VERIFICATION) as session:
         attributes, rejected = session.attributes, _rejected(session, "verify ")
-        if attributes["filterset_sha256"] != sha256(run / store.NAME):
+        if attributes["filterset_sha256"] != file_sha256(run / store.NAME):
             return fitted, None, "verify.h5 was measured through an earlier filter set than the deployed one.", {}, ()
         with as_stored(f"{path}: /limits and /verdict", f"Verify again: {command('verify', run)}"):
             limits = Limits.of_dict(json.loads(session.annotation("limits") or "{}"))

@@ -16,8 +16,8 @@ from sweetspot.calibrate.report.evidence import Evidence
 from sweetspot.calibrate.report.pictures import Picture, beside, picture
 from sweetspot.calibrate.study import FrontPoint, pareto
 from sweetspot.calibrate.verify import whole_response
-from sweetspot.measure.smooth import THIRD_OCTAVES
-from sweetspot.rigs.units import Float
+from sweetspot.measure.smooth import THIRD_OCTAVES, third_octaves
+from sweetspot.rigs.units import Float, hertz
 
 NONE = "\N{EN DASH}"
 """Where there is no value."""
@@ -132,8 +132,7 @@ def _direct_and_room(e: Evidence) -> Picture:
     direct, room, plain = _cancellations(e)
     p = e.fitted.prediction
     resolved = gate.resolved(p.lowest)
-    inside = (whole_response.WIDE[0] * 0.99 <= THIRD_OCTAVES) & (whole_response.WIDE[1] * 1.01 >= THIRD_OCTAVES)
-    in_room = float(room[inside].mean())
+    in_room = float(room[third_octaves(*whole_response.WIDE)].mean())
     return picture(
         "room",
         "Cancellation: direct sound and whole response",
@@ -238,7 +237,8 @@ def header(e: Evidence) -> list[dict[str, str]]:
             value, more = NONE, ""
             if level is not None:
                 value = f"{level.mean:.1f}"
-                more = f"{_band(wide.ends_of(level))}, ± {level.spread:.1f} over {level.heads} head positions"
+                ends = " to ".join(map(hertz, wide.ends_of(level)))
+                more = f"{ends}, ± {level.spread:.1f} over {level.heads} head positions"
             found.append(_tile(f"Cancellation, {name}", value, " dB", more))
     else:
         direct_db = evidence.cancellations(e)["predicted"].mean
@@ -252,11 +252,6 @@ def header(e: Evidence) -> list[dict[str, str]]:
         music = e.image.loudness.re_plain_db["calibrated"]["music"]
         found.append(_tile("Loudness of music", f"{music:+.1f}", " dB", "re plain stereo, same driver ceiling"))
     return found
-
-
-def _band(ends: tuple[float, float]) -> str:
-    low, high = (f"{f / 1000:g} kHz" if f >= 1000.0 else f"{f:g} Hz" for f in ends)
-    return f"{low} to {high}"
 
 
 def _tile(name: str, value: str, unit: str, more: str) -> dict[str, str]:

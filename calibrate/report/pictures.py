@@ -41,8 +41,6 @@ class Picture:
     ----------
     title, alt, help
         Its caption, its text for screen readers, and a sentence on how to read it.
-    svg
-        The drawing.
     wide
         Whether it takes the page's whole width.
     hover

@@ -47,8 +47,6 @@ def write_noting_changes(
 
     Parameters
     ----------
-    run
-        Its folder.
     music
         A stereo file whose beginning can be listened to in the page, before and after.
     step

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.run.kept import kept_bank as kept_bank
     from sweetspot.calibrate.run.kept import kept_front as kept_front
     from sweetspot.calibrate.run.kept import kept_image as kept_image
-    from sweetspot.calibrate.run.kept import sha256 as sha256
     from sweetspot.calibrate.run.kept import zone as zone
     from sweetspot.calibrate.run.listening import ListenerAhead as ListenerAhead
     from sweetspot.calibrate.run.parts import compared_part as compared_part

@@ -16,7 +16,7 @@ from sweetspot.calibrate.auditory import Arms, Assessment, Extent, UnitLevels, Z
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
 from sweetspot.calibrate.plant import BeamFit, Fitted, Matched, ahead, nearest_ahead
-from sweetspot.calibrate.run.kept import kept_bank, sha256, to_keep
+from sweetspot.calibrate.run.kept import kept_bank, to_keep
 from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
 from sweetspot.calibrate.run.studies import described, uncertainty
 from sweetspot.measure.folder import session_file
@@ -27,7 +27,7 @@ from sweetspot.processor import export, store
 from sweetspot.processor.bank import StoredBank
 from sweetspot.processor.compiled import ahead as ahead_of_loops
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.storage import alone, stated
+from sweetspot.rigs.storage import alone, file_sha256, stated
 from sweetspot.rigs.units import Complex
 
 
@@ -75,7 +75,7 @@ def calibrate(
         loading = Thread(target=ahead_of_loops)  # 60 ms, while the session is read
         loading.start()
         extent = Extent(design.zone.x_m, design.zone.y_m, design.zone.step_m)
-        sha256(session_file(run))  # known before this process is copied
+        file_sha256(session_file(run))  # known before this process is copied
         gating, matching = design.filter, design.filter.match_ears
         known = auditory.footing(run, gating, matching, partial(_read, run)) if with_zone else None
         loading.join()
@@ -122,7 +122,7 @@ def calibrate_beam(run: Path, design: Design, design_text: str) -> BeamFit:
     with alone(run):
         with Session.read(source) as session:
             rig, serial, polar = session.rig(), session.serial, measured_set(session, "polar")
-        made = fits.fit_beam(polar, rig, design, serial=serial, source=sha256(source))
+        made = fits.fit_beam(polar, rig, design, serial=serial, source=file_sha256(source))
         store.write(run / "filterset.h5", _with_source(made.filters, source), made.kept(), design_text)
     return made
 
@@ -159,7 +159,7 @@ def _fit(
     ears = scoring(ears) if left_out else ears
     step("responses")
     ratio = auditory.far_ratio(rig, design.stereo.angle_deg, fits.FIT_HZ) if design.stereo.head == "measured" else None
-    made = fits.fit(ears, polar, rig, design, serial=serial, source=sha256(source), ratio=ratio, ready=ready)
+    made = fits.fit(ears, polar, rig, design, serial=serial, source=file_sha256(source), ratio=ratio, ready=ready)
     step("left, right, centre")
     return made, ears.ir
 

@@ -29,11 +29,6 @@ VERIFIED, MEASURED, MEASURING = "verify.h5", ".verify.h5.measured", ".verify.h5.
 """A verification in a run folder: with its verdict; measured to its end; while it is measured."""
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    return file_sha256(path)
-
-
 def to_keep(fitted: Fitted) -> dict[str, Any]:
     """The part of a fit that verification and report read again."""
     return {
@@ -168,6 +163,6 @@ def changes(run: Path) -> tuple[str, ...]:
     """
     path, filters = run / store.NAME, store.read(run)
     found = list(changed_since(path, filters))
-    if (run / VERIFIED).is_file() and root_text(run / VERIFIED, "filterset_sha256") != sha256(path):
+    if (run / VERIFIED).is_file() and root_text(run / VERIFIED, "filterset_sha256") != file_sha256(path):
         found.append(f"{path} was changed after {VERIFIED} was measured through it (SHA-256 differs): verify again")
     return tuple(found)

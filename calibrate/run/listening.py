@@ -28,8 +28,6 @@ class ListenerAhead:
 
     Parameters
     ----------
-    run
-        Run folder.
     fitted
         Its calibration; for a verification through our own engine, whose latency is known.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from sweetspot.calibrate.bank import SideFigures, VerifiedBank, VerifiedPlace, c
 from sweetspot.calibrate.plant import corrected
 from sweetspot.calibrate.run.kept import bank_figures, fitted_of, kept_bank
 from sweetspot.calibrate.run.verification import Tracker, engine_of, new_file
+from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.calibrate.verify import verification
 from sweetspot.measure import run as hardware
 from sweetspot.measure.folder import session_file
@@ -20,7 +20,6 @@ from sweetspot.measure.plan import Plan, Sources, excitation, plan_of
 from sweetspot.measure.session import Session
 from sweetspot.processor import store
 from sweetspot.processor.bank import FilterBank
-from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.protocol import Operator, Rig
 from sweetspot.rigs.rig_file import Description
@@ -108,7 +107,7 @@ def plan_at(rig: Description, bank: FilterBank, row: int, second: Float) -> Plan
     share = float(from_db(min(limit, 0.0))) * min(1.0, nearest / rig.ears.distance_m)
     each = [
         verification.sources_of(rig, filters, engine_of(filters), played, ("left", "right"), share=share)
-        for filters in (_stereo(bank.at(row)), _stereo(bank.home))
+        for filters in map(deployed.stereo_form, (bank.at(row), bank.home))
     ]
     sources = Sources(
         "program",
@@ -119,8 +118,3 @@ def plan_at(rig: Description, bank: FilterBank, row: int, second: Float) -> Plan
     )
     at = [pose for seat in seats for pose in verified.poses_around(seat, rig.ears.distance_m)]
     return plan_of(rig, "ears", sources, sweep, played, at, extra_after=bank.home.length)
-
-
-def _stereo(filters: FilterSet) -> FilterSet:
-    """The same without the upmix, for sides only."""
-    return replace(filters, upmix=replace(filters.upmix, method="off"))

@@ -30,8 +30,6 @@ def record(verdict: Verification, about: Mapping[str, str]) -> dict[str, Any]:
 
     Parameters
     ----------
-    verdict
-        What was found.
     about
         ``verified_utc``, ``unit``, ``rig`` and ``run``.
     """

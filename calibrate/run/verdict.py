@@ -17,7 +17,7 @@ from sweetspot.calibrate.auditory import Assessment
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import Design, Limits, level_at, parse, towards_width
 from sweetspot.calibrate.plant import Fitted, MeasuredSet, share_of
-from sweetspot.calibrate.run.kept import MEASURED, VERIFIED, sha256, zone
+from sweetspot.calibrate.run.kept import MEASURED, VERIFIED, zone
 from sweetspot.calibrate.run.listening import ListenerAhead
 from sweetspot.calibrate.run.sets import measured_sets, scoring
 from sweetspot.calibrate.verify import (
@@ -43,7 +43,7 @@ from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, command
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.storage import alone, as_stored, keep_aside, move
+from sweetspot.rigs.storage import alone, as_stored, file_sha256, keep_aside, move
 from sweetspot.rigs.units import Complex, Float, db, from_db
 
 OTHERS = 40
@@ -126,7 +126,7 @@ def verdict_of(
         with as_stored(f"{path}: /through", f"Verify again: {command('verify', run)}"):
             used = dict(json.loads(captured.annotation("through") or "{}"))
         known = captured.annotation("image") if kept else None
-    if of_filters != sha256(run / store.NAME):
+    if of_filters != file_sha256(run / store.NAME):
         raise BadInput(f"{path}: was measured through another filter set than {run / store.NAME}; verify again")
     found = deployed.understood(used, sets, measured, (fitted.prediction, fitted.filters))
     design = parse(store.read_design(run), str(run / store.NAME))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.plant import Fitted, share_of
-from sweetspot.calibrate.run.kept import MEASURED, MEASURING, sha256
+from sweetspot.calibrate.run.kept import MEASURED, MEASURING
 from sweetspot.calibrate.run.listening import ListenerAhead
 from sweetspot.calibrate.run.sets import measured_set
 from sweetspot.calibrate.verify import (
@@ -38,7 +38,7 @@ from sweetspot.rigs.errors import BadInput, TooLoud
 from sweetspot.rigs.progress import say
 from sweetspot.rigs.protocol import Operator, Rig
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.storage import alone, discard, move
+from sweetspot.rigs.storage import alone, discard, file_sha256, move
 from sweetspot.rigs.units import Float, from_db
 
 TRIES = 3
@@ -249,7 +249,7 @@ def new_file(path: Path, run: Path, rig: Rig, filters: FilterSet, now: datetime)
         filters.unit_serial,
         f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         schema=VERIFICATION,
-        filterset_sha256=sha256(run / store.NAME),
+        filterset_sha256=file_sha256(run / store.NAME),
         session_sha256=filters.source,
     )
 

@@ -42,8 +42,6 @@ class DesignRow:
 
     Parameters
     ----------
-    name
-        Of the design.
     mean, p10
         Cancellation over scoring positions and sides: mean and 10th percentile ``(band,)``, dB.
     nominal
@@ -180,8 +178,6 @@ def at_effort_of(
     ----------
     cost
         The drivers' own.
-    wish
-        The requested design.
     """
     f = scene.plant.f
     w = scene.designs(both)[name]

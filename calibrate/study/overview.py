@@ -57,8 +57,6 @@ class MetricRow:
 
     Parameters
     ----------
-    name, unit
-        What it is.
     bands
         In :data:`metrics.OCTAVES`, ``None`` where the gate does not reach; empty for a figure without bands.
     value

@@ -19,8 +19,6 @@ class Beaten:
 
     Parameters
     ----------
-    ours, theirs
-        Both rows.
     bands
         Indices of :data:`metrics.OCTAVES` where their mean is higher.
     """

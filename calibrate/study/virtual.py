@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.plant import Fitted
-from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges, band_means
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges, band_means, third_octaves
 from sweetspot.rigs.units import Complex, Float, power_db
 
 LEVEL_HZ, DELAY_HZ = (200.0, 8000.0), (300.0, 1500.0)
@@ -25,8 +25,6 @@ class Missed:
         ``"left"`` or ``"right"``.
     heads
         ``"nominal"`` or ``"scoring"``.
-    count
-        How many heads.
     level_db, delay_us
         Far over near ear against the wanted ratio.
     """
@@ -62,8 +60,7 @@ def errors(near: Complex, far: Complex, wanted: Complex, f: Float) -> tuple[floa
     """
     aim = wanted * near
     bands = power_db(band_means(np.abs(far) ** 2, f) / np.maximum(band_means(np.abs(aim) ** 2, f), 1e-300))
-    bottom, top = 0.99 * LEVEL_HZ[0], 1.01 * LEVEL_HZ[1]
-    inside = (bottom <= THIRD_OCTAVES) & (top >= THIRD_OCTAVES)
+    inside = third_octaves(*LEVEL_HZ)
     low, high = band_edges(THIRD_OCTAVES)
     late = []
     for a, b, centre in zip(low, high, THIRD_OCTAVES, strict=True):

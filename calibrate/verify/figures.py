@@ -24,9 +24,9 @@ from sweetspot.calibrate.verify.comparison import Comparison
 from sweetspot.calibrate.verify.diagnose import residual
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, third_octaves
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.units import Float, power_db
+from sweetspot.rigs.units import Float, hertz, power_db
 
 Figure = Callable[[Float], Float]
 """From cells ``(draw, ..., third octave)`` to one number each, ``(draw,)``; from cells of one draw to a number."""
@@ -67,7 +67,7 @@ class Agreement:
 
 def band(nominal: tuple[float, float], lowest: float) -> tuple[NDArray[np.bool_], str]:
     """Third octaves between two nominal centres that the gate resolves ``(band,)``, and their range in words."""
-    inside = (0.99 * nominal[0] <= THIRD_OCTAVES) & (1.01 * nominal[1] >= THIRD_OCTAVES) & gate.resolved(lowest)
+    inside = third_octaves(*nominal) & gate.resolved(lowest)
     if not inside.any():
         inside = (1.01 * nominal[1] >= THIRD_OCTAVES) & (0.8 * nominal[1] <= THIRD_OCTAVES)
     first, last = (hertz(float(THIRD_OCTAVES[inside][i])) for i in (0, -1))
@@ -77,11 +77,6 @@ def band(nominal: tuple[float, float], lowest: float) -> tuple[NDArray[np.bool_]
 def over(lowest: float) -> str:
     """Range in words over which cancellation is judged."""
     return band(metrics.SCORED, lowest)[1]
-
-
-def hertz(f: float) -> str:
-    """A frequency in words."""
-    return f"{f / 1000:g} kHz" if f >= 1000 else f"{f:g} Hz"
 
 
 def cancellation(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:

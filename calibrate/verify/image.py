@@ -6,13 +6,13 @@ from __future__ import annotations
 import numpy as np
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.plant import CONTRAST_BAND, BandLevels, Prediction, UncertainResponse, gate
+from sweetspot.calibrate.plant import CONTRAST_BAND, BandLevels, Prediction, gate
 from sweetspot.calibrate.verify.comparison import BOTH, FAR, NEAR, Compared, Comparison
-from sweetspot.calibrate.verify.figures import MetricBuilder, band, hertz
+from sweetspot.calibrate.verify.figures import MetricBuilder, band
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.layout import wrapped
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Float, hertz
 
 DELAY_BAND = (200.0, 1500.0)
 """Where ears follow the phase of the wave itself, Hz."""
@@ -54,7 +54,7 @@ def _delay(c: Comparison, limits: Limits) -> Metric:
     """
     inside = (c.f >= DELAY_BAND[0]) & (c.f <= DELAY_BAND[1])
     f = c.f[inside]
-    near, far = ((_ear(c.predicted, w), _ear(c.heard, w)) for w in ("near", "far"))
+    near, far = zip(c.predicted.near_and_far(), c.heard.near_and_far(), strict=True)
     x = [k.x[..., inside] for k in (*near, *far)]
     turned = x[3] * np.conj(x[2]) * np.conj(x[1] * np.conj(x[0]))
     weight = np.abs(x[0] * x[2]) ** 2
@@ -134,9 +134,3 @@ def polarity(c: Comparison, limits: Limits) -> Metric:
         "inverted.",
         limits, predicted=1.0, heard=min(found),
     )  # fmt: skip
-
-
-def _ear(known: UncertainResponse, which: str) -> UncertainResponse:
-    """Near or far ear of left and right ``(position, side, frequency)``."""
-    rows = NEAR if which == "near" else FAR
-    return known.picked(lambda v: np.stack([v[:, ear, side] for ear, side in rows], axis=1))

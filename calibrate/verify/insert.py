@@ -55,8 +55,6 @@ def ready(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse, a
 
     Parameters
     ----------
-    rig
-        Open devices.
     deployed
         The processor; an engine is started and ended here, a device runs already.
     plan
@@ -131,12 +129,8 @@ class Late(_Around):
 
     Parameters
     ----------
-    inner
-        What plays and records.
     loopback
         Index of the timing reference's output.
-    samples
-        The latency.
     """
 
     def __init__(self, inner: Interface, loopback: int, samples: int) -> None:
@@ -160,8 +154,6 @@ class Patched(_Around):
         On the audio server; its stream opens with its first capture, and is patched then.
     bay
         Of the same server.
-    engine
-        Runs.
     card
         All ports that the device plays.
     feeds
@@ -270,7 +262,7 @@ def _patched(rig: Rig, deployed: Deployed) -> Iterator[Patched]:
                 )
                 heard, played = found[: len(into)], found[len(into) :]
             else:
-                heard, all_played = bay.await_ports(how.client, 2, how.count(filters), engine.alive)
+                heard, all_played = bay.await_ports(how.client, how.count(filters), engine.alive)
                 played = [all_played[o] for o in how.ports(filters)]
             feeds = [(i, ports[c - 1]) for i, c in zip(heard, deployed.inputs or (), strict=True)]
             drives = [(o, ports[c - 1]) for o, c in zip(played, filters.channels, strict=True)]

@@ -21,8 +21,6 @@ class MetricKind:
         Field of :class:`sweetspot.calibrate.design.limits.Limits` that judges it.
     sense
         Whether the measured value must be at least or at most the limit.
-    unit
-        Of value and limit.
     """
 
     name: str

@@ -44,8 +44,6 @@ class ProcessorUsed:
 
     Parameters
     ----------
-    name
-        Of the processor.
     form
         ``"upmix"``, or ``"stereo"`` where left and right alone are played and what both share stays a phantom centre.
     latency_samples
@@ -88,8 +86,6 @@ class Verification:
         Phantom centre around the device: ``(direction, frequency)``.
     azimuths
         Of the directions, rad.
-    metrics
-        All judged figures.
     causes
         What may be wrong, the most likely first; empty for a unit that passes.
     ruled_out
@@ -244,8 +240,6 @@ def sources_of(
     ----------
     played
         What the loopback plays.
-    names
-        Which stimuli.
     share
         Of that level, linear.
     lowered_db
@@ -319,8 +313,6 @@ def judge(
         Made when the unit was calibrated.
     filters
         What was deployed.
-    limits
-        Of the verdict.
     """
     c = compare(ears, polar, measured, prediction, filters, limits.repeatability)
     beamed = len(prediction.azimuths) >= ahead.FEWEST

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant import Prediction, gate, metrics
 from sweetspot.calibrate.verify.comparison import Comparison
-from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
-from sweetspot.rigs.units import Complex, Float, power_db
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, third_octaves
+from sweetspot.rigs.units import Complex, Float, hertz, power_db
 
 WIDE, SCORED = (300.0, 6300.0), metrics.SCORED
 """Bands between nominal third-octave centres, Hz: where the width of the image is decided too, and the judged one."""
@@ -26,8 +26,6 @@ class OverHeads:
         Over all cells.
     spread
         Standard deviation over head positions of each position's own mean; 0 for a single position.
-    heads
-        How many head positions.
     band_hz
         Nominal centres of the first and the last third octave.
     """
@@ -84,10 +82,10 @@ class CancellationFigures:
     @property
     def text(self) -> str:
         """One line for people."""
-        low, high = (_hertz(f) for f in self.band_hz)
+        low, high = (hertz(f) for f in self.band_hz)
         direct = self.direct.text if self.direct else "not resolved by the gate"
         if self.direct and self.ends_of(self.direct) != self.band_hz:
-            direct = f"(gated, from {_hertz(self.direct.band_hz[0])}) {direct}"
+            direct = f"(gated, from {hertz(self.direct.band_hz[0])}) {direct}"
         return f"{low} to {high}: direct sound {direct}; whole response in the room {self.room.text}"
 
 
@@ -98,7 +96,7 @@ def cancellations(c: Comparison, prediction: Prediction) -> tuple[CancellationFi
     room = energy_cells(metrics.unvirtualized(whole, prediction.far_ear), c.f)
     found = []
     for band in (WIDE, SCORED):
-        inside = (0.99 * band[0] <= THIRD_OCTAVES) & (1.01 * band[1] >= THIRD_OCTAVES)
+        inside = third_octaves(*band)
         resolved = inside & gate.resolved(prediction.lowest)
         direct = OverHeads.of(got.db, resolved) if resolved.any() else None
         found.append(CancellationFigures(band, direct, OverHeads.of(room, inside)))
@@ -125,7 +123,3 @@ def to_dict(found: tuple[CancellationFigures, ...]) -> dict[str, object]:
 
     wide, scored = found
     return one(wide) | {"scored": one(scored)}
-
-
-def _hertz(f: float) -> str:
-    return f"{f / 1000:g} kHz" if f >= 1000 else f"{f:g} Hz"

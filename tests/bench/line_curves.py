@@ -22,9 +22,9 @@ import virtual_fleet
 
 from sweetspot.calibrate.auditory import arms
 from sweetspot.calibrate.auditory import run as ear_model
-from sweetspot.calibrate.auditory.assessment import heads_of
 from sweetspot.calibrate.auditory.figures import EarModel, direct_spectra
 from sweetspot.calibrate.plant import Fitted, metrics
+from sweetspot.calibrate.plant.places import Heads
 from sweetspot.calibrate.quick import GoldenModel, MeasuredUnit, learn
 from sweetspot.rigs.load import find
 from sweetspot.rigs.rig_file import Description, read
@@ -76,7 +76,7 @@ class Bench:
         cells = metrics.scored(bench.heard(filters, truth.sets["ears"]))
         ears = truth.sets["ears"].used_for("score")
         image = self.ear.image(direct_spectra(arms.calibrated(ears, filters.filters)))
-        azimuth = np.degrees(image.azimuth - heads_of(ears).facing[:, None])
+        azimuth = np.degrees(image.azimuth - Heads.of(ears).facing[:, None])
         width = float(np.mean(azimuth[:, 0] - azimuth[:, -1]))
         return np.array([cells.mean, cells.p10, bench.contrast(filters, truth.sets["polar"]), width])
 

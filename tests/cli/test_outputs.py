@@ -17,6 +17,7 @@ import pytest
 import soundfile
 
 from sweetspot.processor import store
+from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.run_folder import changed_since, within_rig
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import alone, alone_in, check_apart, file_sha256, json_value, stated, toml_table, write

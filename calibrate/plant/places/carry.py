@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant.places.field import DeviceField
+from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Complex, Float
 
@@ -62,6 +63,12 @@ class Heads:
     def facing(self) -> Float:
         """Azimuth of the device from each head's front ``(place,)``, rad."""
         return np.asarray(np.arctan2(self.places[:, 1], self.places[:, 0]) - self.yaw)
+
+    @classmethod
+    def of(cls, ears: ImpulseResponse) -> Heads:
+        """Poses of the head at each position of a set."""
+        p = ears.positions
+        return cls(np.stack([p["x"], p["y"]], axis=1), np.radians(p["yaw_deg"]))
 
     @classmethod
     def towards_device(cls, places: Float) -> Heads:
@@ -115,8 +122,6 @@ class Carried:
 
     Parameters
     ----------
-    field, head
-        The model.
     correction
         ``(ear, driver, frequency)``, complex.
     """

@@ -43,8 +43,6 @@ class Cause:
         In a sentence, with the numbers that were fitted.
     explained
         Share of the difference, at most 1.
-    numbers
-        How many numbers were fitted.
     """
 
     name: str
@@ -82,8 +80,6 @@ def causes(
     ----------
     s
         From :func:`sweetspot.calibrate.verify.diagnose.residual.of`.
-    drivers
-        Names.
     at
         Their places ``(driver, 3)`` m.
     distance_m

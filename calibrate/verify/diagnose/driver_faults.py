@@ -91,8 +91,6 @@ class _Pair:
 
     Parameters
     ----------
-    s
-        The scene.
     others, own
         ``(position, ear, stimulus, f)``.
     base
