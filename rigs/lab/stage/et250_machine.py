@@ -127,8 +127,14 @@ class Et250Simulator:
         0 for one that is free; it is then in :attr:`port`.
     """
 
-    def __init__(self, machine: Et250Machine, host: str = "127.0.0.1", port: int = 0) -> None:
-        self.machine = machine
+    def __init__(
+        self,
+        machine: Et250Machine,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.machine, self._clock = machine, clock
         self._ended = threading.Event()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((host, port))
@@ -150,9 +156,9 @@ class Et250Simulator:
             try:
                 data, sender = self._socket.recvfrom(64)
             except TimeoutError:
-                self.machine.run(time.monotonic())
+                self.machine.run(self._clock())
                 continue
-            answer = self.machine.feed(data, time.monotonic())
+            answer = self.machine.feed(data, self._clock())
             if answer is not None:
                 self._socket.sendto(answer, sender)
 

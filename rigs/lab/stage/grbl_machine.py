@@ -270,10 +270,10 @@ class GrblSimulator:
         Its ``on_move`` is called in the simulator's thread: the move is reported as done only when it has returned.
     """
 
-    def __init__(self, machine: GrblMachine) -> None:
+    def __init__(self, machine: GrblMachine, clock: Callable[[], float] = time.monotonic) -> None:
         import tty  # of POSIX systems alone, as pseudo-terminals are
 
-        self.machine = machine
+        self.machine, self._clock = machine, clock
         self._ours, self._theirs = os.openpty()
         tty.setraw(self._ours)
         tty.setraw(self._theirs)
@@ -307,5 +307,5 @@ class GrblSimulator:
             if self._wake_read in ready:
                 return
             data = os.read(self._ours, 1024) if ready else b""
-            for line in self.machine.feed(data, time.monotonic()):
+            for line in self.machine.feed(data, self._clock()):
                 os.write(self._ours, line.encode("ascii") + b"\r\n")
