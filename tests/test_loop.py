@@ -22,6 +22,7 @@ from sweetspot.calibrate.verify import verification
 from sweetspot.measure.session import Session
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.rig_file.description import read
+from sweetspot.rigs.storage import file_sha256
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -95,8 +96,8 @@ def test_each_file_names_the_one_before_it(unit: tuple[Path, dict[str, Any]]) ->
     rig = read(run / "rig.toml")
     with h5py.File(run / "session.h5") as s, h5py.File(run / "filterset.h5") as f, h5py.File(run / "verify.h5") as v:
         assert s.attrs["rig_sha256"] == rig.sha256
-        assert f["taps"].attrs["session_sha256"] == steps.sha256(run / "session.h5")
-        assert v.attrs["filterset_sha256"] == steps.sha256(run / "filterset.h5")
+        assert f["taps"].attrs["session_sha256"] == file_sha256(run / "session.h5")
+        assert v.attrs["filterset_sha256"] == file_sha256(run / "filterset.h5")
 
 
 def test_files_are_as_the_contract_says(unit: tuple[Path, dict[str, Any]]) -> None:

@@ -46,6 +46,7 @@ from sweetspot.rigs.lab import World
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import parse
+from sweetspot.rigs.storage import file_sha256
 from sweetspot.rigs.units import Complex, Float, power_db
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
@@ -396,7 +397,7 @@ def test_a_bank_is_heard_on_the_rig(
     assert place.distance_m == banked[2].distance_m.max()
     with Session.read(run / "places" / "place-01.h5", VERIFICATION) as heard:
         assert heard.responses("ears").drivers == ("bank_left", "bank_right", "static_left", "static_right")
-        assert heard.attributes["filterset_sha256"] == steps.sha256(run / "filterset.h5")
+        assert heard.attributes["filterset_sha256"] == file_sha256(run / "filterset.h5")
     picture = bank_map(*banked[1:], found.places, tmp_path / "places.png")
     assert picture.stat().st_size > 10_000
     silent = replace(place, bank=replace(place.bank, mean_db=place.predicted.mean_db - 3.5))

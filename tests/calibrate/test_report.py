@@ -37,7 +37,7 @@ from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import Description, parse
-from sweetspot.rigs.storage import seal
+from sweetspot.rigs.storage import file_sha256, seal
 from sweetspot.rigs.units import db
 
 NOW = datetime(2026, 3, 4, 12, 30, 0, tzinfo=UTC)
@@ -228,7 +228,7 @@ def test_page_holds_the_verdict_and_its_figures(verified: Path, page: Page) -> N
     for reason in verdict.reasons[:3]:
         assert reason.replace("+-", "±") in text
     assert SERIAL in page.text
-    assert steps.sha256(verified / "filterset.h5") in page.text
+    assert file_sha256(verified / "filterset.h5") in page.text
     assert (verified / "rig.toml").read_text(encoding="utf-8").split()[-1] in page.text
 
 

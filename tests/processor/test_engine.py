@@ -25,8 +25,9 @@ def crooked(taps: int = 90, drivers: int = 5, seed: int = 0, **kw: Any) -> Filte
     h = rng.standard_normal((3, drivers, taps)) * np.exp(-np.arange(taps) / 20.0)
     h /= np.abs(h).sum(axis=(0, 2)).max() * 1.001
     h -= h.mean(axis=2, keepdims=True)
-    names, channels = tuple(f"d{i}" for i in range(drivers)), tuple(range(1, drivers + 1))
-    return filter_set(h, "soft-projection", **({"drivers": names, "channels": channels, "ceiling": 1.0} | kw))
+    more = {"drivers": tuple(f"d{i}" for i in range(drivers)), "channels": tuple(range(1, drivers + 1))}
+    more |= {"ceiling": 1.0, "delay_samples": 20, "headroom_db": 3.0}
+    return filter_set(h, "soft-projection", **(more | kw))
 
 
 def sweep(n: int = FS) -> Real:

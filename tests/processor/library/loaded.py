@@ -95,6 +95,8 @@ def crooked(drivers: int = 5, taps: int = 300, fs: int = 47872, method: str = "p
         drivers=tuple(f"d{i}" for i in range(drivers)),
         channels=tuple(range(drivers + 1, 1, -1)),
         delay_samples=7,
+        headroom_db=1.0,
+        unit_serial="SN-1",
         upmix=UpmixSettings(method=method, amount=0.9),
     )
 
