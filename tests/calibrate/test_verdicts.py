@@ -299,6 +299,15 @@ def test_the_guard_takes_no_part(rig: Description) -> None:
     assert levels == pytest.approx([0.25 * 0.3 / bound])
 
 
+def test_a_stimulus_is_never_raised(rig: Description) -> None:
+    """However soft the filters are: a deployed processor clips its input at full scale."""
+    x, fed = np.array([[1.0], [0.5]]) * np.sin(np.arange(200.0)), []
+    filters = filter_set(rig)
+    soft = replace(filters, taps=0.01 * filters.taps)
+    verification._unlimited(lambda x: (fed.append(x), 0.01 * linear(x))[1], x, soft)
+    assert np.array_equal(fed[0], x)
+
+
 def test_an_offset_is_refused_by_the_limit_of_its_driver(rig: Description) -> None:
     """0.18 is more than half of 0.3, which the driver may have, and less than half of the ceiling."""
     x = np.array([[0.36], [0.0]]) * np.ones(3 * rig.fs)
@@ -376,6 +385,7 @@ def test_a_judgement_gathers_every_metric(monkeypatch: pytest.MonkeyPatch) -> No
     for azimuths, beamed, nulls in (
         (np.radians([-90.0, -45.0, 0.0, 45.0, 90.0, 180.0]), True, True),
         (np.radians([-60.0, -30.0, 0.0, 30.0, 60.0, 120.0]), True, False),
+        (np.radians([-60.0, 0.0, 60.0]), True, False),
         (np.radians([-90.0, 90.0]), False, False),
     ):
         p = SimpleNamespace(azimuths=azimuths)
