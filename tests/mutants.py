@@ -123,6 +123,7 @@ EQUAL: dict[str, str] = {
     **_same("measure.judge.quality.x_short", (1,), "the last of two axes, counted from the front"),
     **_same("measure.judge.quality.x_padded", (1,), "the last of two axes, counted from the front"),
     **_same("calibrate.verify.metric.xǁMetricǁ_near", (3,), "differs at one value of a double"),
+    **_same("calibrate.verify.verification.x_sources_of", (6,), "doubles are the default"),
     **_same("calibrate.verify.verification.x_sources_of", (80,), "outputs are in single precision either way"),
     **_same("calibrate.verify.default_limits.x__relaxed", (4,), "no limit has either name"),
     **_same("measure.judge.drift.x_closure", (6, 21, 31, 43), "the last of two axes, counted from the front"),

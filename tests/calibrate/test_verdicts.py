@@ -283,6 +283,7 @@ def test_each_drivers_own_limit_holds(rig: Description, crooked_text: str) -> No
 def test_the_guard_takes_no_part(rig: Description) -> None:
     """A process that clips at its limits: the stimulus goes through at a level at which it cannot have."""
     filters = filter_set(rig, caps=(0.3, 0.4, 0.4))
+    filters = replace(filters, taps=filters.taps * np.array([[1.0], [2.0], [1.0]]))  # the driver's sum decides
     limits, levels = np.array([0.3, 0.4, 0.4])[:, None], []
 
     def guarded(x: np.ndarray) -> np.ndarray:
@@ -297,6 +298,14 @@ def test_the_guard_takes_no_part(rig: Description) -> None:
     loud = 3.0 * x
     assert verification._unlimited(guarded, loud, filters) == pytest.approx(linear(loud))
     assert levels == pytest.approx([0.25 * 0.3 / bound])
+
+
+def test_the_driver_that_reaches_lowest_sets_the_stimulus_band(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unprotected one reaches lower than any band."""
+    for bands, lowest in (((60.0, 30.0, 90.0), 1), ((0.5, 30.0, None), 2)):
+        each = [SimpleNamespace(low_hz=low) for low in bands]
+        monkeypatch.setattr(verification, "protections", lambda rig, each=each: each)
+        assert verification._widest(None) is each[lowest]  # type: ignore[arg-type]
 
 
 def test_a_stimulus_is_never_raised(rig: Description) -> None:
