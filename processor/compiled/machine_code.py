@@ -5,6 +5,7 @@ the memory of such code.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,23 @@ import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.rigs.progress import say
 from sweetspot.rigs.storage import Kept
 
 LIBRARY = frozenset(("cos", "sin", "exp", "log", "sqrt", "pow", "memset", "memcpy", "memmove"))
 """Functions of the C library that compiled loops may call."""
+
+
+def _one_byte() -> int:
+    """A pipe to read from, which gives one byte to the first that asks, this process or a copy of it."""
+    there, here = os.pipe()
+    os.write(here, b"1")
+    os.close(here)
+    return there
+
+
+_UNANNOUNCED = _one_byte()
+"""Holds something until the user knows that loops are compiled."""
 
 
 def machine_code(name: str, written: Callable[[], str], lanes: int, sources: tuple[Path, ...]) -> tuple[Any, int]:
@@ -54,6 +68,8 @@ def loops_code(name: str, written: Callable[[], str], entry: str, sources: tuple
     """
 
     def compiled(machine: Any) -> bytes:
+        if os.read(_UNANNOUNCED, 1):  # all loops of a first `calibrate` take 37 s
+            say("Compiling loops for this machine, once for each version of the program: up to a minute")
         text = written()
         if not re.search(rf"^define [^\n]*@{re.escape(entry)}", text, flags=re.M):
             raise RuntimeError(f"{name}: the compiler gave no text of what it made; code without a body is not kept")

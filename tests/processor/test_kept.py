@@ -52,6 +52,19 @@ def test_code_without_a_body_is_never_kept() -> None:
         loops_code("nobody", lambda: bare, "cfunc.", (Path(__file__),))
 
 
+def test_who_waits_for_a_compiler_knows_why_and_that_it_happens_once(tmp_path: Path) -> None:
+    """One line, though a copy of the process compiles too; none where all is kept."""
+    (tmp_path / "two.py").write_text("def one(x):\n    return x + 1.0\n\n\ndef other(x):\n    return x - 1.0\n")
+    script = (
+        "import two; from sweetspot.measure.share import forked; from sweetspot.processor.compiled import ahead, loop\n"
+        "ahead(); beside = forked.begun([lambda: loop(two.other)(1.5)], copies=1)\n"
+        "print(loop(two.one)(1.5), beside())\n"
+    )
+    for line in ("Compiling loops for this machine, once for each version of the program: up to a minute\n", ""):
+        done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "2.5 [0.5]\n", line)
+
+
 def test_arrays_in_another_order_are_refused() -> None:
     with pytest.raises(ValueError, match="C order"):
         loop(mix)(np.zeros((4, 3), dtype=np.float32).T, np.zeros((3, 4), dtype=np.float32), np.zeros(4))
