@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from threading import Thread
 from typing import Literal
 
 import numpy as np
@@ -232,18 +232,24 @@ def footing(
     """
     with Session.read(session_file(run)) as session:
         rig, polar = session.rig(), session.responses("polar") if "polar" in session.sets else None
-        ring = Thread(target=_ring_ahead, args=(polar, gating))  # transforms do not hold Python's lock
-        ring.start()
-        ears = session.responses("ears")
-    beside()
+    with ThreadPoolExecutor(1, "reading") as pool:  # transforms do not hold Python's lock
+        reading = pool.submit(_ears_beside, run, beside)
+        _ring_ahead(polar, gating)  # here: what it frees is used again, a thread's memory is not: 23 MB
+        ears = reading.result()
     if polar is None or rig.ears is None or rig.polar is None:
-        ring.join()
         return None
     ears = corrected(ears, matched_ears(ears, rig, match_ears).gains)
     chosen = gate.chosen(ears, gating)
-    ring.join()
     gates = chosen, gate.chosen(polar, gating)
     return Footing(rig, ears, polar, gates, rig.polar.distance_m)
+
+
+def _ears_beside(run: Path, beside: Callable[[], object]) -> ImpulseResponse:
+    """The ears of a run's session, read in a thread with what else is read."""
+    with Session.read(session_file(run)) as session:
+        ears = session.responses("ears")
+    beside()
+    return ears
 
 
 def _ring_ahead(polar: ImpulseResponse | None, gating: gate.GateWish) -> None:
