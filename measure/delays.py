@@ -117,15 +117,31 @@ def envelope_delay_s(f: Float, spectrum: NDArray[np.complex128]) -> float:
     return float(t[int(np.argmax(total))])
 
 
-def whitened_lag(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[int, float]:
-    """Lag of ``x (channel, samples)`` behind ``y``, samples, and how clear it is; all channels together."""
+def whitened_lag(x: NDArray[np.floating], y: NDArray[np.floating], enough: float) -> tuple[int, float]:
+    """Lag of ``x (channel, samples)`` behind ``y``, samples, and how clear it is; all channels together.
+
+    Parameters
+    ----------
+    enough
+        What is clear enough. Where ``y`` then lies in ``x`` as a whole, as it nearly always does, transforms as long as
+        ``x`` show it, in half of the time; else they are long enough for any lag.
+    """
+    if (most := x.shape[1] - y.shape[1]) >= 0:
+        at, clear = _whitened_peak(x, y, int(fft.next_fast_len(x.shape[1], real=True)))
+        if at <= most and clear >= enough:
+            return at, clear
     n = int(fft.next_fast_len(x.shape[1] + y.shape[1], real=True))
+    at, clear = _whitened_peak(x, y, n)
+    return at if at < n - y.shape[1] else at - n, clear
+
+
+def _whitened_peak(x: NDArray[np.floating], y: NDArray[np.floating], n: int) -> tuple[int, float]:
+    """Largest sample of the whitened cross-correlation on a circle of ``n``, and its ratio to the rms of all."""
     cross = np.sum(fft.rfft(x, n, axis=-1) * np.conj(fft.rfft(y, n, axis=-1)), axis=0)
     size = np.abs(cross)
     together = np.abs(fft.irfft(cross / (size + 1e-3 * np.max(size) + 1e-30), n))
     at = int(np.argmax(together))
-    clear = float(together[at] / max(float(np.sqrt(np.mean(together**2))), 1e-30))
-    return at if at < n - y.shape[1] else at - n, clear
+    return at, float(together[at] / max(float(np.sqrt(np.mean(together**2))), 1e-30))
 
 
 def fine_s(cross: Complex, f: Float, about: float) -> float:

@@ -264,7 +264,7 @@ class RecordedInterface:
         raise BadInput("the signal is not one of the verification's sweeps: there is no recording of it")
 
     def _with_loopback(self, x: NDArray[np.float32], loop: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
-        lag, clear = delays.whitened_lag(x[-1:], loop[None])
+        lag, clear = delays.whitened_lag(x[-1:], loop[None], CLEAR)
         if clear < CLEAR:
             raise BadInput(f"{path}: its last channel has no loopback of the sweep")
         self._whole(x, lag, loop, path)
@@ -286,7 +286,7 @@ class RecordedInterface:
         h = self._predicted(plan, capture)
         level = plan.sources.levels[capture.single]
         want = np.stack([_convolved(loop * level, one) for one in h])
-        lag, clear = delays.whitened_lag(x, want)
+        lag, clear = delays.whitened_lag(x, want, CLEAR)
         if clear < CLEAR:
             raise BadInput(f"{path}: the sweep is not in it")
         self._whole(x, lag, loop, path)

@@ -666,6 +666,20 @@ def test_allowed_power_is_its_definition(arrivals: tuple[float, ...], seconds: f
     assert (worst > 1.0) == (size == 9600)
 
 
+@pytest.mark.parametrize("starts", [-700, -1, 0, 1, 3000, 5000, 5001, 9000])
+def test_a_sweep_is_found_wherever_it_starts(starts: int) -> None:
+    """Within a recording of 5000 samples more, cut at its beginning, or cut at its end; and it is missed in noise."""
+    played = world()[1].astype(np.float32)
+    x = np.zeros((2, len(played) + 5000), dtype=np.float32)
+    first, last = max(starts, 0), min(starts + len(played), x.shape[1])
+    x[:, first:last] = 0.3 * played[first - starts : last - starts]
+    x += np.random.default_rng(3).normal(0.0, 1e-3, x.shape).astype(np.float32)
+    lag, clear = delays.whitened_lag(x, played[None], 8.0)
+    assert lag == starts
+    assert clear > 20.0
+    assert delays.whitened_lag(np.random.default_rng(4).normal(size=x.shape), played[None], 8.0)[1] < 8.0
+
+
 def test_noise_that_stays_below_its_limit_needs_no_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     """A response that ends early, over stationary noise; with one late cell above it, all that decays is looked at."""
     where = burst.lags(world()[0], 9600)
