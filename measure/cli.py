@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud, command
 from sweetspot.rigs.load import check_files, find, open_rig
 from sweetspot.rigs.names import check_serial, many
-from sweetspot.rigs.progress import result, say, tracked
+from sweetspot.rigs.progress import operator, result, say, tracked
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.quick_start import quick_start
 from sweetspot.rigs.rig_file import Description, read, with_faults
@@ -288,22 +287,6 @@ def _report(run: Path, as_json: bool) -> None:
     with Session.read(folder.session_file(run)) as session:
         data, lines = summary.of_session(session)
     result({"run": str(run), **data}, f"{lines}\n{run / 'session.h5'}", as_json=as_json)
-
-
-def operator(yes: bool, delay: float) -> Callable[[str], None]:
-    """Asks for a move on the terminal, and waits for Enter, or for a while with ``--yes``."""
-
-    def ask(move: str) -> None:
-        if yes:
-            say(f"{move} (continuing in {delay:g} s)")
-            time.sleep(delay)
-            return
-        if not sys.stdin.isatty():
-            raise HardwareTrouble(f"{move}: a manual stage needs a terminal; run it in one, or give --yes and --delay")
-        say(f"{move}, then press Enter")
-        sys.stdin.readline()
-
-    return ask
 
 
 def pictures(

@@ -1,4 +1,5 @@
-"""Output of every command: progress on stderr while it works, one result on stdout, one message on trouble."""
+"""Output of every command: progress on stderr while it works, one result on stdout, one message on trouble; and what it
+asks a person to move."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
+
+from sweetspot.rigs.errors import HardwareTrouble
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -142,3 +145,19 @@ def _spelt(fault: UnicodeError) -> tuple[str, int]:
     if not isinstance(fault, UnicodeEncodeError):
         raise fault
     return "".join(SPELT.get(c, "?") for c in fault.object[fault.start : fault.end]), fault.end
+
+
+def operator(yes: bool, delay: float) -> Callable[[str], None]:
+    """Asks for a move on the terminal, and waits for Enter, or for a while with ``--yes``."""
+
+    def ask(move: str) -> None:
+        if yes:
+            say(f"{move} (continuing in {delay:g} s)")
+            time.sleep(delay)
+            return
+        if not sys.stdin.isatty():
+            raise HardwareTrouble(f"{move}: a manual stage needs a terminal; run it in one, or give --yes and --delay")
+        say(f"{move}, then press Enter")
+        sys.stdin.readline()
+
+    return ask

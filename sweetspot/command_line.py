@@ -146,8 +146,7 @@ def _done(words: list[str], *, as_json: bool) -> int:
     if reading:
         with closing(reading):
             if call := reading.call_when_loaded():
-                call.made()
-                return 0
+                return call.made() or 0
     from sweetspot.roof import typed  # typer and pydantic: 0.1 s
 
     return typed(as_json=as_json)

@@ -61,8 +61,14 @@ COMMANDS = {
         ("calibrate",),
         CALIBRATING,
         "Play sweeps through the processor, verify at held-out positions, and give a verdict.",
+        "sweetspot.calibrate.verifying",
     ),
-    "report": Command(("calibrate",), CALIBRATING, "Write a self-contained report page of a run: report.html."),
+    "report": Command(
+        ("calibrate",),
+        CALIBRATING,
+        "Write a self-contained report page of a run: report.html.",
+        "sweetspot.calibrate.reporting",
+    ),
     "process": Command(
         ("processor",),
         LISTENING,

@@ -10,12 +10,12 @@ import typer
 
 from sweetspot.calibrate.quick import drift, run
 from sweetspot.measure import folder
-from sweetspot.measure.cli import JsonOpt, RigArg, RunsOpt, UnitOpt, capture_set, operator
+from sweetspot.measure.cli import JsonOpt, RigArg, RunsOpt, UnitOpt, capture_set
 from sweetspot.measure.monitor import FIXED
 from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.load import find, open_rig
-from sweetspot.rigs.progress import result, say
+from sweetspot.rigs.progress import operator, result, say
 from sweetspot.rigs.rig_file import read, with_faults
 from sweetspot.rigs.runs import maybe_located
 

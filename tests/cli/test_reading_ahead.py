@@ -54,7 +54,7 @@ def typed(folder: Path, *words: str, changed: str = "") -> tuple[str, str, int, 
     out, _, ended = done.stdout.rpartition("\n")
     code, left, loaded = json.loads(ended)
     assert left is None
-    return out, done.stderr, code, loaded
+    return out, re.sub("Compiling loops.*\n", "", done.stderr), code, loaded  # said by a first use alone
 
 
 def test_words_are_understood_as_without_a_copy(folder: Path) -> None:
@@ -104,6 +104,15 @@ def test_words_are_understood_as_without_a_copy(folder: Path) -> None:
         "calibrate nowhere",
         "calibrate . --json",
         "calibrate . --design",
+        "verify",
+        "verify --help",
+        "verify nowhere",
+        "verify . --json",
+        "verify . --places 0",
+        "verify . --golden",
+        "report nowhere",
+        "report --help",
+        "report . --listen",
     ],
 )
 def test_messages_are_those_without_a_copy(folder: Path, line: str) -> None:
@@ -111,6 +120,18 @@ def test_messages_are_those_without_a_copy(folder: Path, line: str) -> None:
     assert ahead == alone
     assert ahead[2] == (0 if "--help" in line or "--keys" in line else 2)
     assert not (folder / "out.wav").exists()
+
+
+@pytest.mark.parametrize("changed", ["", ALONE])
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_a_verdict_is_the_exit_code(folder: Path, wanted: int, changed: str) -> None:
+    judged = (
+        "from types import SimpleNamespace; from sweetspot.rigs import faces; known = faces.import_module\n"
+        f"work = SimpleNamespace(verify=lambda **_: {wanted}, ready=lambda: None)\n"
+        "faces.import_module = lambda name: work if name.endswith('.verifying') else known(name)\n"
+    )
+    code, loaded = typed(folder, "verify", ".", "--golden", changed=judged + changed)[2:]
+    assert (code, "pydantic" in loaded) == (wanted, bool(changed))
 
 
 def test_a_copy_that_fails_costs_time_alone(folder: Path) -> None:

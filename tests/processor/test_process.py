@@ -336,7 +336,8 @@ def test_a_file_is_processed_without_the_library_for_terminals_and_its_session_i
     )
     words = ("process", str(run_folder), str(wav(tmp_path / "in.wav", stereo())), str(tmp_path / "out.wav"))
     done = subprocess.run([sys.executable, "-c", asked, *words], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("Compiling loops")]  # of a first use
+    assert (done.returncode, len(lines)) == (0, 1), done.stderr
 
 
 def test_transfer_functions_of_filters_that_would_pass_the_ceiling(filters: FilterSet) -> None:
