@@ -27,7 +27,7 @@ from sweetspot.calibrate.verify import (
 )
 from sweetspot.measure import run as hardware
 from sweetspot.measure.folder import session_file
-from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.plan import SETS, Plan, SetName
 from sweetspot.measure.session import VERIFICATION, Session
@@ -49,6 +49,9 @@ NEARER_DB = 12.0
 
 SPARE_DB = 0.5
 """Lowered by more than the excess over the SPL limit, dB: other positions may be a little louder."""
+
+APART = {"x": 0.005, "y": 0.005, "z": 0.005, "yaw_deg": 0.5, "azimuth_deg": 0.5}
+"""Largest differences of a place in the session from that in the rig file, m and degrees: an import may be rounded."""
 
 Tracker = Callable[[str, int], Any]
 """Opens a progress bar for a title and a number of pieces; a context manager that yields the step function."""
@@ -112,7 +115,7 @@ def measure_verification(
     filters = through.filters
     with Session.read(session_file(run)) as session:
         measured = measured_set(session, "ears").ir  # as the verdict reads it
-        sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
+        sets = _sets_of(session, rig.description)
     known = rig.interface.planned if isinstance(rig.interface, recorded.RecordedInterface) else None
     share = known.share if known else _share(rig.description, filters, measured)
     for _ in range(TRIES - 1):
@@ -181,10 +184,34 @@ def _played(
 def planned(run: Path, rig: Description, filters: FilterSet) -> verification.Planned:
     """A verification through the built-in engine."""
     with Session.read(session_file(run)) as session:
-        sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
+        sets = _sets_of(session, rig)
         share = _share(rig, filters, session.responses("ears"))
     plans = {n: verification.plan(rig, n, filters, engine_of(filters), share=share) for n in sets}
     return verification.Planned(plans, share)
+
+
+def _sets_of(session: Session, rig: Description) -> tuple[SetName, ...]:
+    """The sets of a verification, which visits the places of the rig file: those that the session predicts for.
+
+    Raises
+    ------
+    BadInput
+        They differ, as an import's may: where, and what to do.
+    """
+    sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
+    for name in sets:
+        visited = np.array([row for _, row in verification.visited(rig, name)], dtype=POSITION)
+        known = session.positions(name)
+        known = known[known["use"] == b"score"] if name == "ears" else known
+        if len(visited) == len(known) and all(np.abs(visited[k] - known[k]).max() < APART[k] for k in APART):
+            continue
+        what = "scoring positions" if name == "ears" else "directions"
+        raise BadInput(
+            f"the {what} of the {name} set in {session.path} ({len(known)}) are not those of its rig file "
+            f"({len(visited)}), where a verification measures: import again with a rig file that has the same "
+            + ("ears.positions, each with its use" if name == "ears" else "polar.step_deg")
+        )
+    return sets
 
 
 def _share(rig: Description, filters: FilterSet, measured: ImpulseResponse) -> float:

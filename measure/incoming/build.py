@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sweetspot.measure import folder
-from sweetspot.measure.impulse import ImpulseResponse, elevations_deg, snr_db
+from sweetspot.measure import folder, plan
+from sweetspot.measure.impulse import POSITION, ImpulseResponse, elevations_deg, snr_db
 from sweetspot.measure.incoming import rig_text
 from sweetspot.measure.incoming.imported_set import ImportedSet, estimated_errors, judged_band, timed
 from sweetspot.measure.judge import Closure
@@ -59,7 +59,7 @@ def imported(
         with Session.read(folder.session_file(run)) as session:
             rig = rig or session.rig()
     rig = rig or _came_along(sets)
-    sets = [_scored(s, rig) for s in sets]
+    sets = [_scored(_as_in_rig(s, rig), rig) for s in sets]
     if rig is None:
         text = rig_text.of([_sorted(s) for s in sets], "imported", where, TEMPERATURE_C)
         rig = parse(text, folder=Path.cwd(), where="the rig file of the import")
@@ -80,6 +80,9 @@ def imported(
     return chosen, (*(n for s, _, _ in ready for n in s.notes), *estimated, *silent, *level)
 
 
+SAME_M, SAME_DEG = 0.005, 0.5
+"""Largest differences, m and degrees, of a position from the one in the rig file that it is taken for."""
+
 CORRECTED = re.compile(r"^\s*calibration\s*=.*$", re.MULTILINE)
 """Comment for a microphone without file: imported responses are already corrected."""
 
@@ -95,6 +98,23 @@ def _came_along(sets: list[ImportedSet]) -> Description | None:
     except BadInput:
         return None
     return rig if all(set(s.drivers) == set(rig.driver_names) and s.fs == rig.fs for s in sets) else None
+
+
+def _as_in_rig(found: ImportedSet, rig: Description | None) -> ImportedSet:
+    """An ears set at the positions of a rig file in its order, in which a verification visits them; of positions whose
+    use the files do not state, it is the rig's. Other sets stay as they are."""
+    if found.kind == "ears" and rig is not None and rig.ears is not None:
+        known = np.array([row for _, row in plan.places(rig, "ears")], dtype=POSITION)
+        at, there = (np.stack([p[k] for k in ("x", "y", "z", "yaw_deg")], axis=1) for p in (found.positions, known))
+        apart = np.abs(at[None] - there[:, None]) / np.array([SAME_M, SAME_M, SAME_M, SAME_DEG])  # (rig's, found)
+        order = np.argmin(apart.max(axis=2), axis=1)
+        if sorted(order) == list(range(len(at))) and apart.max(axis=2).min(axis=1).max() < 1.0:
+            positions = found.positions[order]
+            positions["use"] = known["use"] if found.chosen else positions["use"]
+            errors = None if found.errors is None else found.errors[order]
+            notes = tuple(note for note in found.notes if note != found.chosen)
+            return replace(found, h=found.h[order], positions=positions, errors=errors, notes=notes)
+    return found
 
 
 def _scored(found: ImportedSet, rig: Description | None) -> ImportedSet:

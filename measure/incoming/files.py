@@ -211,7 +211,7 @@ def _set(kind: SetName, listed: list[Entry], wish: Wish) -> ImportedSet:
             for row, mic in zip(r.errors, r.mics, strict=True):
                 errors[order.index(key), mics.index(mic), drivers.index(r.entry.driver)] = row
     _complete(h, order, mics, drivers, listed[0].path.parent)
-    table, away, notes = _places(
+    table, away, notes, chosen = _places(
         kind, [next(r.entry for r, k in zip(read, keys, strict=True) if k == o) for o in order], wish
     )
     unit = read[0].unit if len({r.unit for r in read}) == 1 else RELATIVE
@@ -232,6 +232,7 @@ def _set(kind: SetName, listed: list[Entry], wish: Wish) -> ImportedSet:
         band=read[0].band,
         errors=known,
         notes=notes,
+        chosen=chosen,
     )
 
 
@@ -281,8 +282,8 @@ def _complete(
         )
 
 
-def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.void], float, tuple[str, ...]]:
-    """The table of positions, the distance, and the assumptions made for them."""
+def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.void], float, tuple[str, ...], str]:
+    """The table of positions, the distance, the assumptions made for them, and for their use."""
     if kind == "polar":
         if any("azimuth_deg" not in e.place for e in firsts):
             raise BadInput(
@@ -293,24 +294,25 @@ def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.
         known = np.linalg.norm(places, axis=1) if places else []
         away = float(np.median(known)) if len(known) == len(firsts) else wish.distance_m
         up = np.array([_elevation(e) for e in firsts])
-        return _ring(np.array([e.place["azimuth_deg"] for e in firsts]), away, up), away, ()
+        return _ring(np.array([e.place["azimuth_deg"] for e in firsts]), away, up), away, (), ""
     notes = []
     if not any({"x", "y", "yaw_deg"} & set(e.place) for e in firsts) and len(firsts) > 1:
         notes.append("head positions are unknown: all are set to the nominal one")
     xs = [e.place["x"] for e in firsts if "x" in e.place]
     away = float(np.median(xs)) if len(xs) == len(firsts) and min(xs, default=0.0) > 0.2 else wish.distance_m
     moved = away if len(xs) == len(firsts) and min(xs, default=0.0) > 0.2 else 0.0
-    uses = [e.use for e in firsts]
+    uses, chosen = [e.use for e in firsts], ""
     if not all(uses):
         unstated = [i for i, use in enumerate(uses) if not use]
         for n, i in enumerate(unstated):
             uses[i] = "score" if n % 3 == 2 else "design"
         scored = sum(uses[i] == "score" for i in unstated)
-        notes.append(
+        chosen = (
             f"scoring positions were not stated: {scored} of {len(unstated)} were chosen"
             if "score" in uses
             else "too few positions to hold one out for scoring"
         )
+        notes.append(chosen)
     rows = []
     for e, use in zip(firsts, uses, strict=True):
         x = away + e.place.get("x", 0.0) - moved
@@ -318,7 +320,7 @@ def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.
         rows.append(
             (float(np.degrees(np.arctan2(y, x))), x, y, e.place.get("z", 0.0), e.place.get("yaw_deg", 0.0), use)
         )
-    return np.array(rows, dtype=POSITION), away, tuple(notes)
+    return np.array(rows, dtype=POSITION), away, tuple(notes), chosen
 
 
 def _response(entry: Entry) -> _Read:

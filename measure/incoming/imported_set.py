@@ -65,6 +65,8 @@ class ImportedSet:
         The rig file that the set was measured with, if it came along; empty for none.
     notes
         What is unknown or was assumed, one sentence each.
+    chosen
+        The one of the notes that states which uses of positions (design, score) were chosen; empty if none was.
     """
 
     kind: SetName
@@ -83,6 +85,7 @@ class ImportedSet:
     closure: str = ""
     rig_text: str = ""
     notes: tuple[str, ...] = ()
+    chosen: str = ""
 
     def __post_init__(self) -> None:
         wanted = (len(self.positions), len(self.mics), len(self.drivers))

@@ -588,6 +588,10 @@ class Session:
         found.setflags(write=False)  # so that it need not be copied where it is kept
         return found
 
+    def positions(self, name: SetName) -> NDArray[np.void]:
+        """The positions that :meth:`responses` gives, without reading these."""
+        return np.asarray(self._head(name).positions, dtype=POSITION)[self._used(name)]
+
     def _used(self, name: SetName) -> NDArray[np.intp]:
         """Rows of the positions that :meth:`responses` gives."""
         positions = np.asarray(self._head(name).positions, dtype=POSITION)

@@ -152,8 +152,6 @@ def test_a_verification_that_is_too_loud_somewhere_starts_over_quieter(
         return tmp_path
 
     class Kept:
-        sets = ("ears",)
-
         def __enter__(self) -> Kept:
             return self
 
@@ -162,6 +160,7 @@ def test_a_verification_that_is_too_loud_somewhere_starts_over_quieter(
     monkeypatch.setattr(module, "_played", played)
     monkeypatch.setattr(module, "measured_set", lambda *_: SimpleNamespace(ir=None))
     (tmp_path / "session.h5").touch()
+    monkeypatch.setattr(module, "_sets_of", lambda *_: ("ears",))
     monkeypatch.setattr(module, "_share", lambda *_: 0.8)
     monkeypatch.setattr(module.Session, "read", lambda *_: Kept())
     rig = SimpleNamespace(description=SimpleNamespace(ears=None), interface=None)

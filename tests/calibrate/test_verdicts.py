@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Limits, limits_text, read_limits
 from sweetspot.calibrate.verify import (
     default_limits,
@@ -366,6 +367,20 @@ def test_a_plan_goes_to_the_scoring_positions_or_around(rig: Description) -> Non
     plain = plans.make(rig, "ears")
     assert all(np.array_equal(p.sweep.x, plain.sweep.x) for p in (ears, polar))
     assert ears.after - plain.after >= filters.length
+
+
+def test_a_verification_visits_the_places_that_the_session_predicts_for(measured: Path, rig: Description) -> None:
+    """The rig's own places; one scoring position less than the session's; another angular step of its ring."""
+    filters = filter_set(rig)
+    assert set(steps.planned(measured, rig, filters).plans) == {"ears", "polar"}
+    assert rig.ears is not None
+    assert rig.polar is not None
+    fewer = rig.ears.model_copy(update={"positions": rig.ears.positions[:4]})
+    with pytest.raises(BadInput, match=r"scoring positions of the ears set in .* \(2\) are not those .* \(1\)"):
+        steps.planned(measured, rig.model_copy(update={"ears": fewer}), filters)
+    coarser = rig.polar.model_copy(update={"step_deg": 30.0})
+    with pytest.raises(BadInput, match=r"directions of the polar set in .* \(24\) are not .* \(12\).*polar\.step_deg"):
+        steps.planned(measured, rig.model_copy(update={"polar": coarser}), filters)
 
 
 def test_a_judgement_gathers_every_metric(monkeypatch: pytest.MonkeyPatch) -> None:

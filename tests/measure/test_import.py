@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
@@ -19,12 +20,13 @@ import soundfile
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import BeamDesign, Design
 from sweetspot.measure import delays
-from sweetspot.measure.incoming import HeadWish, Wish, sets, text_file
+from sweetspot.measure.incoming import HeadWish, Wish, imported, sets, text_file
 from sweetspot.measure.incoming.listing import entries
 from sweetspot.measure.incoming.sofa_file import SofaFile
 from sweetspot.measure.session import Session
 from sweetspot.measure.sweep import stimulus, synchronised
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file.description import parse
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -348,6 +350,37 @@ def test_stated_uses_are_kept_and_the_others_chosen(tmp_path: Path) -> None:
         csv.writer(file).writerows(rows)
     (found,) = sets(tmp_path, Wish())
     assert found.positions["use"].tolist() == [b"design", b"anchor", b"design", b"score", b"design"]
+
+
+def test_positions_of_a_rig_file_come_in_its_order_with_its_uses(tmp_path: Path, crooked_text: str) -> None:
+    """Three drivers at five positions, files in another order and without uses: a verification visits the rig's."""
+    rig, rng = parse(crooked_text, folder=tmp_path), np.random.default_rng(4)
+    assert rig.ears is not None
+    rows, level = [["file", "set", "driver", "x", "y", "yaw_deg"]], {}
+    for i in (3, 0, 4, 2, 1):
+        place = rig.ears.positions[i]
+        for j, driver in enumerate(rig.driver_names):
+            name = f"{len(rows):02d}.wav"
+            x = rng.standard_normal((700, 2)) * np.exp(-np.arange(700) / 60.0)[:, None]
+            level[i, j] = float(np.sum(x**2))
+            soundfile.write(tmp_path / name, 0.05 * x, rig.fs, subtype="FLOAT")
+            rows.append([name, "ears", driver, f"{place.x:.3f}", f"{place.y:.3f}", f"{place.yaw_deg:.1f}"])
+    with (tmp_path / "manifest.csv").open("w") as file:
+        csv.writer(file).writerows(rows)
+    found = sets(tmp_path, Wish(distance_m=rig.ears.distance_m))
+    assert found[0].positions["use"].tolist() == [b"design", b"design", b"score", b"design", b"design"]
+    now = datetime(2026, 3, 4, tzinfo=UTC)
+    run, notes = imported(found, "a folder", "I-7", now, runs=tmp_path / "runs", rig=rig)
+    with Session.read(run / "session.h5") as session:
+        ears = session.responses("ears")
+    assert ears.positions["use"].tolist() == [p.use.encode() for p in rig.ears.positions]
+    assert np.allclose(ears.positions["y"], [p.y for p in rig.ears.positions])
+    energy = np.sum(ears.h**2, axis=(1, 3)) / 0.05**2
+    assert np.allclose(energy, [[level[i, j] for j in range(3)] for i in range(5)], rtol=0.02)
+    assert not any("scoring positions" in note for note in notes)
+    other = parse(crooked_text.replace("x = 0.03, y = -0.02", "x = 0.09, y = -0.02"), folder=tmp_path)
+    _, notes = imported(found, "a folder", "I-8", now, runs=tmp_path / "runs", rig=other)
+    assert "scoring positions were not stated: 1 of 5 were chosen" in notes
 
 
 def test_a_single_position_is_designed_from_and_scored_with_a_warning(sweetspot: Command, tmp_path: Path) -> None:
