@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import CrosstalkDesign, Design
 from sweetspot.calibrate.filters import causal, leastsquares, protection
-from sweetspot.calibrate.filters.sides import Cost, crosstalk, multiplier, pair
+from sweetspot.calibrate.filters.sides import Cost, crossover, crosstalk, multiplier, pair
 from sweetspot.calibrate.plant import Plant
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.units import Complex, Float
@@ -99,7 +99,7 @@ def sides(cloud: Complex, error: Float, asked: Asked) -> Steered:
     """
     wish, count = asked.wish, len(cloud)
     noise = np.broadcast_to(error[:, None, None], cloud.shape)
-    plants = [Plant(h, asked.f, asked.lowest, e) for h, e in zip(cloud, noise, strict=True)]
+    plants = [Plant(h, asked.f, asked.lowest, e, asked.slopes) for h, e in zip(cloud, noise, strict=True)]
     problems = [pair.problems(p, 0, wish, [asked.reference], asked.effort_db, asked.weight)[0] for p in plants]
     w = np.empty((count, 2, len(asked.f), cloud.shape[3]), dtype=np.complex128)
     weighing = np.empty((*w.shape, cloud.shape[3]), dtype=np.complex64)
@@ -116,12 +116,12 @@ def sides(cloud: Complex, error: Float, asked: Asked) -> Steered:
         found, mu = _steered(G, R, d, target, effort, cost=cost, f=asked.f)
         for i, (plant, one) in enumerate(zip(plants, each, strict=True)):
             rows = slice(i * len(asked.f), (i + 1) * len(asked.f))
-            level = pair.levelled(found[rows], plant, ear, asked.reference[ear], one, wish.tolerance_db)
+            level = pair.levelled(found[rows], plant, ear, one, wish.tolerance_db)
             w[i, ear] = found[rows] / level[:, None]
             A = leastsquares.hessian(one, asked.cost, mu[rows], w[i, ear], asked.f)
             for g, wish_there in zip(G[1:, rows], d[1:, rows], strict=True):
                 A += leastsquares.kept(g, wish_there, asked.f)
-            A = leastsquares.confined(A, asked.f, *asked.design.filter.band_hz)
+            A = leastsquares.confined(leastsquares.eased(A, asked.slopes), asked.f, *asked.design.filter.band_hz)
             weighing[i, ear] = leastsquares.stopped(A, asked.slopes)
     return Steered(w, weighing)
 
@@ -133,8 +133,9 @@ def _others(plant: Plant, ear: int, asked: Asked) -> tuple[Complex, Complex]:
     """
     heads = len(plant.h) // asked.listeners
     firsts = plant.h[heads::heads]
-    left, right = asked.reference
-    wanted = [pair.balanced(h[0, left], h[1, right], plant.f)[ear] for h in firsts]
+    leads = [crossover.shares(h, plant.f, asked.reference, plant.slope) for h in firsts]
+    own = [crossover.responses(h, x) for h, x in zip(firsts, leads, strict=True)]
+    wanted = [pair.balanced(o[0], o[1], plant.f)[ear] for o in own]
     return np.swapaxes(firsts[:, ear], 1, 2), np.reshape(wanted, (len(firsts), len(plant.f)))
 
 

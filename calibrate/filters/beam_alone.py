@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters import align, beam_of, held_outside, leastsquares, protection, staged_filters
-from sweetspot.calibrate.filters.sides import Around, costs
+from sweetspot.calibrate.filters.sides import Around, costs, crossover
 from sweetspot.calibrate.plant import BeamFit, MeasuredSet, Plant, ahead
 from sweetspot.calibrate.plant import prediction as predict
 from sweetspot.measure.delays import group_delay_s
@@ -41,7 +41,9 @@ def fit_beam(around: MeasuredSet, rig: Description, design: Design, *, serial: s
     at = np.array([d.at for d in rig.driver])
     pair = _loudest_pair(at, ring)
     beam = beam_of(led, polar, protection.costed(own, slopes), design, pair, rig)
-    W = np.stack([_one(pair[0], f, len(at)), _one(pair[1], f, len(at)), beam.w])
+    sides = np.stack([led.h[_ahead(polar), 0]] * 2)
+    x = crossover.shares(sides, f, pair, slopes)  # a driver each, and what plays below its band
+    W = np.stack([x[0].T, x[1].T, beam.w])
     W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W]) * slopes.T
     delays = _delays(ring, polar, W, pair)
     W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / polar.fs)
@@ -63,16 +65,13 @@ def _loudest_pair(at: Float, ring: Plant) -> tuple[int, int]:
     return max(pairs, key=lambda p: float(level[p[0]] + level[p[1]]))
 
 
-def _one(driver: int, f: Float, drivers: int) -> Complex:
-    """Weights ``(frequency, driver)`` of one driver by itself."""
-    w = np.zeros((len(f), drivers), dtype=complex)
-    w[:, driver] = 1.0
-    return w
+def _ahead(polar: ImpulseResponse) -> int:
+    """Row of the direction nearest to straight ahead."""
+    return int(np.argmin(np.abs(wrapped(np.radians(polar.positions["azimuth_deg"])))))
 
 
 def _delays(ring: Plant, polar: ImpulseResponse, W: Complex, pair: tuple[int, int]) -> NDArray[np.intp]:
     """Samples by which each program is delayed so that all reach a listener ahead together."""
-    row = int(np.argmin(np.abs(wrapped(np.radians(polar.positions["azimuth_deg"])))))
-    heard = np.einsum("df,cfd->cf", ring.h[row, 0], W)
+    heard = np.einsum("df,cfd->cf", ring.h[_ahead(polar), 0], W)
     sides = 0.5 * (group_delay_s(heard[0], ring.f) + group_delay_s(heard[1], ring.f))
     return align.later_by(np.array([sides, sides, group_delay_s(heard[2], ring.f)]), polar.fs)

@@ -8,7 +8,7 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import EARS, Description
-from sweetspot.rigs.units import Float, db
+from sweetspot.rigs.units import Float, db, power_db
 
 DEAD_DB = 40.0
 """A driver this far beneath the loudest one at every position and ear counts as dead, dB."""
@@ -50,7 +50,7 @@ def check(ears: ImpulseResponse, rig: Description) -> None:
     if ears.mics != EARS:
         raise BadInput(f"the session's microphones are {', '.join(ears.mics)}; {' and '.join(EARS)} are needed")
     _finite(ears)
-    _alive(ears)
+    _alive(ears, rig)
     _apart(ears)
     _sorted(ears, rig)
 
@@ -64,9 +64,11 @@ def _finite(ears: ImpulseResponse) -> None:
         )
 
 
-def _alive(ears: ImpulseResponse) -> None:
+def _alive(ears: ImpulseResponse, rig: Description) -> None:
     peak = np.max(np.abs(ears.h), axis=-1)
     level = db(peak.max(axis=(0, 1)) / max(float(peak.max()), 1e-30))
+    if (level < -DEAD_DB).any():  # a narrow band has a low peak: compared again within each driver's own
+        level = _in_band(ears, rig)
     snr = ears.snr_db.max(axis=(0, 1))
     for driver, name in enumerate(ears.drivers):
         if level[driver] < -DEAD_DB or snr[driver] < NOISY_DB:
@@ -75,6 +77,19 @@ def _alive(ears: ImpulseResponse) -> None:
                 f"least {-DEAD_DB:g} is needed), its best SNR {snr[driver]:.0f} dB (at least "
                 f"{NOISY_DB:g}); check its wiring and channel, then measure again"
             )
+
+
+def _in_band(ears: ImpulseResponse, rig: Description) -> Float:
+    """Level of each driver in its band, at its loudest position and ear, re the loudest driver ``(driver,)``, dB."""
+    f = np.fft.rfftfreq(ears.h.shape[-1], 1.0 / ears.fs)
+    bands = {d.name: d.band_hz for d in rig.driver}
+    power = np.zeros(len(ears.drivers))
+    for driver, name in enumerate(ears.drivers):
+        low, high = bands.get(name, (0.0, np.inf))
+        inside = (f >= low) & (f <= high)
+        spectra = np.abs(np.fft.rfft(ears.h[:, :, driver], axis=-1)[..., inside]) ** 2
+        power[driver] = spectra.mean(axis=-1).max() if inside.any() else 0.0
+    return power_db(np.maximum(power, 1e-300) / max(float(power.max()), 1e-300))
 
 
 def _apart(ears: ImpulseResponse) -> None:

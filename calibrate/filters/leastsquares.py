@@ -18,7 +18,7 @@ import numpy as np
 
 from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.filters.fir import causal
-from sweetspot.calibrate.filters.sides import Cost, Problem, Sides, matrix, mean_over
+from sweetspot.calibrate.filters.sides import Cost, Problem, Sides, crossover, matrix, mean_over
 from sweetspot.calibrate.filters.systems import descended
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.acoustics import fft
@@ -53,7 +53,7 @@ def side_weighing(
 ) -> Complex:
     """What an error of one side's weights costs ``(frequency, driver, driver)``, see :func:`side`."""
     A = hessian(both.problems[which], cost, both.mu[which], both.w[which], f)
-    return stopped(confined(A, f, *wish.band_hz), slopes)
+    return stopped(confined(eased(A, slopes), f, *wish.band_hz), slopes)
 
 
 def beam(W: Complex, weighing: Complex, f: Float, wish: FilterDesign, slopes: Float | None = None) -> Float:
@@ -72,7 +72,7 @@ def beam_weighing(weighing: Complex, f: Float, wish: FilterDesign, slopes: Float
     """What an error of a beam's weights costs with every octave alike ``(frequency, driver, driver)``, see
     :func:`beam`."""
     A = weighing / np.maximum(f, LOWEST_HZ)[:, None, None]
-    return stopped(confined(A, f, *wish.band_hz), slopes)
+    return stopped(confined(eased(A, slopes), f, *wish.band_hz), slopes)
 
 
 def stopped(A: Complex, slopes: Float | None) -> Complex:
@@ -91,6 +91,26 @@ def stopped(A: Complex, slopes: Float | None) -> Complex:
         where = slope < STOPPED
         out[where, driver, driver] += STOP * np.max(level[~where], initial=0.0)
     return out
+
+
+def eased(A: Complex, slopes: Float | None) -> Complex:
+    """Weighting matrices in which no driver weighs more below its band than within it, where others play there.
+
+    Designs keep a tweeter still where a woofer plays by a cost of up to 1e12; at such contrasts the iteration would end
+    long before the woofer's part is met.
+    """
+    crossed = [] if slopes is None else crossover.crossed(slopes)
+    if slopes is None or not crossed:
+        return A
+    A = A.copy()
+    for driver in crossed:
+        out = slopes[driver] < 0.5
+        own = A[:, driver, driver].real
+        most = STOP * np.max(own[~out], initial=0.0)
+        share = np.where(out & (own > most), np.sqrt(most / np.maximum(own, 1e-300)), 1.0)
+        A[:, driver, :] *= share[:, None]
+        A[:, :, driver] *= share[:, None]
+    return A
 
 
 def hessian(asked: Problem, cost: Cost, mu: Float, w: Complex, f: Float) -> Complex:

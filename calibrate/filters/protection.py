@@ -45,7 +45,7 @@ def protected(plant: Plant, slope: Float) -> Plant:
     """
     h = plant.h * np.maximum(slope, FLOOR)
     h.setflags(write=False)  # not to be copied again
-    return replace(plant, h=h)
+    return replace(plant, h=h, slope=slope)
 
 
 def costed(cost: Cost, slope: Float) -> Cost:

@@ -12,7 +12,7 @@ from sweetspot.calibrate.design import Design, FilterDesign, target_power
 from sweetspot.calibrate.filters import align, fitness, leastsquares, protection, room, staging, virtualize
 from sweetspot.calibrate.filters.beam import beamform, centre, harmonics
 from sweetspot.calibrate.filters.fir import held_outside
-from sweetspot.calibrate.filters.sides import Around, Cost, anchored, costs, sharing
+from sweetspot.calibrate.filters.sides import Around, Cost, anchored, costs, crossover, sharing
 from sweetspot.calibrate.filters.sides import pair as sides
 from sweetspot.calibrate.plant import (
     Fitted,
@@ -98,7 +98,7 @@ def fit(
     spent, allowed = in_room.cost, in_room.allowed
     wish, worst_first = room.asked(design, allowed)
     far = virtualize.fit(head_ratio(rig, design, c) if ratio is None else ratio, virtualize.FIT_HZ)
-    v = far.response(f)
+    v = far.response(f) * crossover.between_two(slopes)
     both = sharing.steer(led, nominal, spent, wish, v, pairs=side_pairs(at), effort_db=allowed, worst_first=worst_first)
     back = None if in_room.late is None else room.mirrored(in_room.late, side_pairs(at))
     beam = beam_of(led_ring, polar.ir, cost, design, both.reference, rig, late=back)
@@ -157,8 +157,10 @@ def beam_of(
     ahead = h[beamform.nearest(azimuths, design.beam.angle_deg)]
     level_db = 0.0 if design.beam.level_db == "phantom" else design.beam.level_db
     front = fronts(np.array([d.at for d in rig.driver]))
-    level = float(from_db(level_db)) * 0.5 * np.abs(ahead[list(reference)]).sum(axis=0)
-    pair = ahead[list(reference)].sum(axis=0)
+    each = np.stack([ahead, ahead])
+    own = crossover.responses(each, crossover.shares(each, plant.f, reference, plant.slope))
+    level = float(from_db(level_db)) * 0.5 * np.abs(own).sum(axis=0)
+    pair = own.sum(axis=0)
     wanted = level * pair / np.maximum(np.abs(pair), 1e-30)
     if not one_direction.has_directions(polar):
         return beamform.without_directions(ahead.T, wanted)

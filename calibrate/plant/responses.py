@@ -33,12 +33,15 @@ class Plant:
     noise
         Expected squared error of each path over its own squared magnitude, from the measurement itself,
         ``(position, mic, driver, frequency)``; without the last axis it holds at all frequencies.
+    slope
+        Gains of the protection filters that ``h`` holds ``(driver, frequency)``; ``None`` if it holds none.
     """
 
     h: Complex
     f: Float
     lowest: float
     noise: Float
+    slope: Float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "h", frozen("plant", self.h, ndim=4, dtype=np.complex128))

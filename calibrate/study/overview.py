@@ -22,11 +22,16 @@ from sweetspot.calibrate.plant import (
 )
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.smooth import band_means
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float, power_db
 
 NOTHING_DB = -150.0
 """Level below which nothing is there, dB."""
+
+SILENT_DB = 30.0
+"""A third octave this far below the loudest is outside the band of the one driver that tone is compared with, dB, and
+the one above it is the edge of that band."""
 
 MEANINGS = {
     "cancellation": "Near-ear over far-ear power of the direct sound, mean over scoring positions in dB.",
@@ -35,7 +40,7 @@ MEANINGS = {
     "1987); re a driver of mean power it is the inverse of effort.",
     "condition number": "Largest over smallest singular value of the nominal head's paths (Ward and Elko, 1999).",
     "colouration, side image": "Deviation of third-octave levels at the near ear from those of one driver alone, rms "
-    "over 200 Hz to 8 kHz and positions (after Choueiri, 2008).",
+    "over 200 Hz to 8 kHz and positions, where that driver plays (after Choueiri, 2008).",
     "colouration, phantom centre": "The same at both ears when both sides play, from a pair of drivers, one per side.",
     "centre contrast": "On-axis over the mean power at ±90 degrees (Choi and Kim, 2002).",
     "directivity index": "On-axis power over the mean around the horizontal ring.",
@@ -149,7 +154,14 @@ def _tonal(s: _Scene) -> list[MetricRow]:
     pair = s.direct[:, :, left] + s.direct[:, :, right]
 
     def deviation(x: Complex, wanted: Complex) -> float:
-        return float(np.sqrt(np.mean(metrics.colouration_db(x, wanted, s.f) ** 2)))
+        off, level = metrics.colouration_db(x, wanted, s.f), power_db(band_means(np.abs(wanted) ** 2, s.f))
+        silent = np.flatnonzero(
+            (level < level.max(axis=-1, keepdims=True) - SILENT_DB).reshape(-1, level.shape[-1]).any(0)
+        )
+        if silent.size:
+            off = np.delete(off, np.unique([silent, silent + 1]).clip(max=level.shape[-1] - 1), axis=-1)
+            off = off - off.mean(axis=-1, keepdims=True)
+        return float(np.sqrt(np.mean(off**2)))
 
     return [
         _single("colouration, side image", "dB", deviation(sides, alone)),

@@ -70,6 +70,19 @@ def test_what_cannot_work_is_named(
         fitness.check(break_it(ears), rig)
 
 
+def test_a_driver_of_a_narrow_band_is_alive(ears: ImpulseResponse, crooked_text: str) -> None:
+    """A subwoofer from 30 to 150 Hz: its peak is 44 dB below the others', its level within its band is not."""
+    rig = parse(crooked_text.replace("band_hz = [80, 15000]", "band_hz = [30, 150]"), folder=Path())
+    f = np.fft.rfftfreq(ears.h.shape[-1], 1.0 / ears.fs)
+    h = ears.h.copy()
+    h[:, :, 0] = np.fft.irfft(np.exp(-2j * np.pi * f * 0.02) * ((f > 28.0) & (f < 155.0)), h.shape[-1])
+    h[:, :, 0] *= 10 ** (-44.0 / 20.0) * np.abs(h[:, :, 1:]).max() / np.abs(h[:, :, 0]).max()
+    fitness.check(dataclasses.replace(ears, h=h), rig)
+    h[:, :, 0] *= 1e-3
+    with pytest.raises(BadInput, match="'woofer' is dead"):
+        fitness.check(dataclasses.replace(ears, h=h), rig)
+
+
 def test_positions_are_left_out_in_turn(ears: ImpulseResponse, rig: Description) -> None:
     """Five positions, the nominal one always kept: four designs, each scored where it was not fitted."""
     design = Design(filter=FilterDesign(taps=256, delay=90))

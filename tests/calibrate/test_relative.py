@@ -49,7 +49,7 @@ def test_anchored_weights_are_the_nearest_to_the_reference_driver_that_meet_the_
     Q = cost if matrix else own[:, :, None] * np.eye(drivers)
     d = 0.8 * g[:, reference] * np.exp(0.3j)
     target = np.full(bins, 10**0.9)
-    line = anchored.Anchored.of(g, R, cost, d, reference)
+    line = anchored.Anchored.of(g, R, cost, d, np.eye(drivers)[[reference] * bins])
     found = multiplier.steer(line, target, np.full(bins, 1e9))
     assert np.einsum("fm,fm->f", g, found.w) == pytest.approx(d)
     w0 = np.zeros((bins, drivers), complex)
@@ -75,7 +75,7 @@ def test_two_drivers_null_one_place_by_the_ratio_of_its_paths() -> None:
     """W_1 / W_0 = -h_0 / h_1 at the far ear, whatever the near ear is; the reference plays a pure delay."""
     g, far = noise(4, 6, 2), noise(5, 1, 2, 6)
     R = ratio.covariance(far) + 1e-9 * np.eye(2)
-    line = anchored.Anchored.of(g, R, np.ones((6, 2)), g[:, 0], 0)
+    line = anchored.Anchored.of(g, R, np.ones((6, 2)), g[:, 0], np.eye(2)[[0] * 6])
     found = multiplier.steer(line, np.full(6, 1e6), np.full(6, 1e12))
     assert ratios(found.w, 0)[:, 1] == pytest.approx(-far[0, 0] / far[0, 1], rel=2e-2)
     assert ratios(found.w, 0)[:, 0] == pytest.approx(np.ones(6))
@@ -112,7 +112,7 @@ def test_an_anchored_design_never_spends_more_than_allowed() -> None:
     p = plant()
     both = pair.steer(p, 0, np.ones((2049, 2)), CrosstalkDesign(form="anchored", effort_db=3.0))
     asked = both.problems[0]
-    line = anchored.Anchored.of(asked.near, asked.covariance, np.ones((2049, 2)), asked.wanted, both.reference[0])
+    line = anchored.Anchored.of(asked.near, asked.covariance, np.ones((2049, 2)), asked.wanted, asked.lead.T)
     found = multiplier.steer(line, asked.target, asked.effort)
     spent = np.sum(np.abs(found.w) ** 2, axis=1) / np.abs(asked.wanted) ** 2
     limited = found.limit == "effort"

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweetspot.calibrate.filters.sides import anchored as anchored
+    from sweetspot.calibrate.filters.sides import crossover as crossover
     from sweetspot.calibrate.filters.sides import crosstalk as crosstalk
     from sweetspot.calibrate.filters.sides import multiplier as multiplier
     from sweetspot.calibrate.filters.sides import pair as pair

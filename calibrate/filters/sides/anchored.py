@@ -47,10 +47,11 @@ class Anchored:
     start: Complex
 
     @classmethod
-    def of(cls, g: Complex, R: Complex, cost: Cost, d: Complex, reference: int) -> Anchored:
-        """Decompose all bins; the anchor is ``reference`` alone, at the level ``d`` at the near ear ``g``."""
-        w0 = np.zeros_like(g)
-        w0[:, reference] = d / np.where(np.abs(g[:, reference]) > 0.0, g[:, reference], np.inf)
+    def of(cls, g: Complex, R: Complex, cost: Cost, d: Complex, lead: Complex) -> Anchored:
+        """Decompose all bins; the anchor is the reference, weights ``lead (frequency, driver)``, at the level ``d`` at
+        the near ear ``g``."""
+        own = np.einsum("fd,fd->f", g, lead)
+        w0 = lead * (d / np.where(np.abs(own) > 0.0, own, np.inf))[:, None]
         return cls.around(g, R, cost, d, w0)
 
     @classmethod

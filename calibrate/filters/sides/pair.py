@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import CrosstalkDesign, level_at, target_power
-from sweetspot.calibrate.filters.sides import anchored, crosstalk, multiplier, ratio
+from sweetspot.calibrate.filters.sides import anchored, crossover, crosstalk, multiplier, ratio
 from sweetspot.calibrate.filters.sides.effort import Cost, mean_over
 from sweetspot.calibrate.plant import Plant, error_of
 from sweetspot.measure.smooth import smoothed
@@ -44,6 +44,8 @@ class Problem:
         Largest cost over ``|wanted|^2`` ``(frequency,)``.
     alone
         Near-ear magnitude ``(frequency,)`` of what effort counts from.
+    lead
+        Weights ``(driver, frequency)`` of the reference driver, and of others below its band: see :mod:`.crossover`.
     bright
         Covariance ``(frequency, driver, driver)`` of what the target counts as near ear: the nominal head's, or that of
         all positions for a design from zone to zone.
@@ -55,6 +57,7 @@ class Problem:
     target: Float
     effort: Float
     alone: Float
+    lead: Complex
     bright: Complex
 
     def expected_db(self, w: Complex) -> Float:
@@ -123,20 +126,29 @@ def problems(
     """Design problems of left and right, and their reference drivers; the parameters are those of :func:`steer`."""
     f, near = plant.f, plant.h[nominal]
     reference = loudest(near, f, pairs)
-    wanted = balanced(near[0, reference[0]], near[1, reference[1]], f)
+    leads = crossover.shares(near, f, reference, plant.slope)
+    own = crossover.responses(near, leads)
+    wanted = balanced(own[0], own[1], f)
     target = rounded(target_power(wish.target_db, f), f)
     asked = []
     for ear in (0, 1):
         error = far_error(plant, ear, wish, weight)
         power = np.abs(near[ear]) ** 2
-        alone = power.mean(axis=0) if wish.effort_re == "mean" else power[reference[ear]]
+        alone = power.mean(axis=0) if wish.effort_re == "mean" else np.abs(own[ear]) ** 2
         allowed = from_db(level_at(wish.effort_db, f) if effort_db is None else effort_db) ** 2
         effort = allowed / np.maximum(alone, 1e-30)
         R = crosstalk.far_covariance(plant.h[:, 1 - ear], error)
         bright = ratio.covariance(plant.h[:, ear] if wish.form == "ratio" else near[ear][None])
         asked.append(
             Problem(
-                near[ear].T, R, wanted=wanted[ear], target=target, effort=effort, alone=np.sqrt(alone), bright=bright
+                near[ear].T,
+                R,
+                wanted=wanted[ear],
+                target=target,
+                effort=effort,
+                alone=np.sqrt(alone),
+                lead=leads[ear],
+                bright=bright,
             )
         )
     return (asked[0], asked[1]), reference
@@ -205,10 +217,10 @@ def steer(
         if wish.form == "ratio":
             w, mu, limit = _between_zones(p, cost, plant.f)
         elif wish.form == "anchored":
-            w, mu, limit = _anchored(p, cost, plant.f, reference[ear])
+            w, mu, limit = _anchored(p, cost, plant.f)
         else:
             w, mu, limit = _distortionless(p, cost, plant.f)
-        weights.append(w / levelled(w, plant, ear, reference[ear], p, wish.tolerance_db)[:, None])
+        weights.append(w / levelled(w, plant, ear, p, wish.tolerance_db)[:, None])
         multipliers.append(mu)
         limits.append(limit)
     return Sides(asked, np.stack(weights), np.stack(multipliers), np.array(limits), reference)
@@ -240,9 +252,9 @@ def _distortionless(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, N
     return _steered(crosstalk.Distortionless.of(p.near, p.covariance, cost, p.wanted), p, f)
 
 
-def _anchored(p: Problem, cost: Cost, f: Float, reference: int) -> tuple[Complex, Float, NDArray[np.str_]]:
+def _anchored(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
     """The same, with the reference driver unchanged as far as the target allows."""
-    return _steered(anchored.Anchored.of(p.near, p.covariance, cost, p.wanted, reference), p, f)
+    return _steered(anchored.Anchored.of(p.near, p.covariance, cost, p.wanted, p.lead.T), p, f)
 
 
 def _steered(line: multiplier.DesignLine, p: Problem, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
@@ -269,7 +281,7 @@ def _between_zones(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, ND
     return ratio.anchored(w, p.near, p.bright, p.wanted), mu, found.limit
 
 
-def levelled(w: Complex, plant: Plant, ear: int, driver: int, asked: Problem, tolerance_db: float) -> Float:
+def levelled(w: Complex, plant: Plant, ear: int, asked: Problem, tolerance_db: float) -> Float:
     """Near-ear level ``(frequency,)`` re the target, in third octaves over all design positions.
 
     The condition ``g^T w = d`` holds for the measured ``g`` of one position; its errors, grown by the effort, would
@@ -282,15 +294,16 @@ def levelled(w: Complex, plant: Plant, ear: int, driver: int, asked: Problem, to
     ----------
     w
         Weights ``(frequency, driver)``.
-    ear, driver
-        The near ear, and the reference driver whose level is kept there.
+    ear
+        The near ear, where the level of the reference is kept.
     """
     h = plant.h[:, ear]
-    gain = np.abs(asked.wanted) / np.maximum(np.abs(asked.near[:, driver]), 1e-30)
+    own = np.abs(np.einsum("pdf,df->pf", h, asked.lead))
+    gain = np.abs(asked.wanted) / np.maximum(np.abs(np.einsum("fd,df->f", asked.near, asked.lead)), 1e-30)
     heard = np.abs(np.einsum("pdf,fd->pf", h, w)) ** 2
     error = plant.noise[:, ear] + error_of(tolerance_db)
     extra = np.einsum("pdf,pdf,fd->pf", error, np.abs(h) ** 2, np.abs(w) ** 2)
-    wanted = np.maximum(np.abs(h[:, driver]) * gain, 1e-30) ** 2
+    wanted = np.maximum(own * gain, 1e-30) ** 2
     found = smoothed((heard - extra) / wanted, plant.f)
     doubt = 2.0 * smoothed(np.mean(extra / wanted, axis=0), plant.f)
     share = doubt / np.maximum(doubt + found.var(axis=0) / len(h), 1e-30)

@@ -61,7 +61,8 @@ def at(
     """Weights of :func:`weights` from a design of every :data:`STRIDE`-th bin below :data:`TO_HZ`; parameters as of
     :func:`steer`."""
     few = slice(None, int(np.searchsorted(plant.f, TO_HZ, side="right")), STRIDE)
-    coarse = replace(plant, h=plant.h[..., few], f=plant.f[few], noise=plant.noise[..., few])
+    slope = None if plant.slope is None else plant.slope[:, few]
+    coarse = replace(plant, h=plant.h[..., few], f=plant.f[few], noise=plant.noise[..., few], slope=slope)
     first = pair.steer(coarse, nominal, cost[few], wish, pairs, effort_db=None if effort_db is None else effort_db[few])
     return weights(first.w, coarse.f, far[few], pairs)
 

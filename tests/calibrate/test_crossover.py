@@ -1,0 +1,144 @@
+"""Units of which some drivers play low frequencies alone: a crossover under the reference drivers' band."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.filters.sides import crossover
+from sweetspot.measure import folder, plan
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import Session
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
+from sweetspot.rigs.load import open_rig
+from sweetspot.rigs.rig_file.description import parse
+from sweetspot.rigs.units import Complex, Float, power_db
+
+F = np.arange(0.0, 20000.0, 10.0)
+
+
+def slope(low: float) -> Float:
+    """A protection filter without phase that stops all below 0.9 of its edge."""
+    return np.clip((F / low - 0.9) / 0.2, 0.0, 1.0)
+
+
+def heard(gains: list[float], ways: list[tuple[float, float]], slopes: Float) -> Complex:
+    """Responses ``(ear, driver, frequency)`` of drivers of some gains at distances from both ears, m."""
+    out = np.empty((2, len(gains), len(F)), dtype=complex)
+    for (ear, d), _ in np.ndenumerate(out[..., 0]):
+        out[ear, d] = gains[d] / ways[d][ear] * np.exp(-2j * np.pi * F * ways[d][ear] / 343.0)
+    return out * np.maximum(slopes, 1e-3)
+
+
+def test_a_woofer_plays_below_two_tweeters_at_their_level_and_time() -> None:
+    """It is 5 dB quieter and 4 cm farther: the sum at either ear is as even as the slopes of the filters allow."""
+    slopes = np.stack([slope(60.0), slope(1500.0), slope(1500.0)])
+    near = heard([0.56, 1.0, 1.0], [(2.05, 2.04), (2.0, 2.02), (2.02, 1.99)], slopes)
+    x = crossover.shares(near, F, (1, 2), slopes)
+    level = power_db(np.abs(crossover.responses(near, x)) ** 2)[:, (F > 70.0)]
+    assert np.ptp(level, axis=1).max() < 0.6
+    assert not x[0, 2].any()
+    assert not x[1, 1].any()
+
+
+def test_a_chain_of_three_bands_reaches_down_to_the_lowest() -> None:
+    slopes = np.stack([slope(e) for e in (30.0, 200.0, 200.0, 2500.0, 2500.0)])
+    near = heard([1.4, 0.8, 0.8, 1.0, 1.0], [(2.1, 2.1), (2.0, 2.03), (2.03, 2.0), (2.0, 2.02), (2.02, 2.0)], slopes)
+    x = crossover.shares(near, F, (3, 4), slopes)
+    level = power_db(np.abs(crossover.responses(near, x)) ** 2)[:, (F > 40.0)]
+    assert np.ptp(level, axis=1).max() < 1.5
+    assert [np.flatnonzero(np.abs(one).max(axis=-1)).tolist() for one in x] == [[0, 1, 3], [0, 2, 4]]
+
+
+def test_drivers_whose_bands_begin_alike_have_none() -> None:
+    slopes = np.stack([slope(90.0), slope(110.0), slope(110.0)])
+    near = heard([1.0, 1.0, 1.0], [(2.05, 2.04), (2.0, 2.02), (2.02, 1.99)], slopes)
+    x = crossover.shares(near, F, (1, 2), slopes)
+    assert np.array_equal(x, crossover.shares(near, F, (1, 2), None))
+    assert np.array_equal(crossover.responses(near, x), near[[0, 1], [1, 2]])
+    assert crossover.crossed(slopes) == []
+    assert np.all(crossover.between_two(slopes) == 1.0)
+
+
+RIG = """
+schema = 1
+name = "three-way"
+fs = 44100
+[interface]
+driver = "lab"
+loopback = { out = 4, in = 4 }
+full_scale_v = 0.3
+[stage]
+driver = "lab"
+[[driver]]
+name = "woofer"
+channel = 1
+at = [0.0, 0.0, 0.0]
+band_hz = [70, 2500]
+[[driver]]
+name = "tweeter_left"
+channel = 2
+at = [0.0, 0.08, 0.1]
+band_hz = [1500, 20000]
+[[driver]]
+name = "tweeter_right"
+channel = 3
+at = [0.0, -0.08, 0.1]
+band_hz = [1500, 20000]
+[[mic]]
+name = "ear_left"
+channel = 1
+[[mic]]
+name = "ear_right"
+channel = 2
+[[mic]]
+name = "polar"
+channel = 3
+[ears]
+distance_m = 1.6
+positions = [
+    { x = 0.0, y = 0.0, use = "design" },
+    { x = 0.0, y = 0.04, use = "design" },
+    { x = 0.02, y = -0.03, yaw_deg = 4, use = "score" },
+]
+[polar]
+distance_m = 1.6
+step_deg = 30.0
+[sweep]
+band_hz = [40, 20000]
+seconds = 0.8
+level_dbfs = -14.0
+after_ms = 60.0
+"""
+
+
+@pytest.fixture(scope="module")
+def three_way(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both sets of a woofer between two tweeters."""
+    place = tmp_path_factory.mktemp("crossover")
+    rig = parse(RIG, folder=place)
+    run = folder.new(place, "W-1", rig, datetime(2026, 3, 4, tzinfo=UTC))
+    with open_rig(rig, serial="W-1") as lab, Session.resume(run / "session.h5") as session:
+        for name in plan.SETS:
+            measure(lab, session, plan.make(lab.description, name), ask=lambda move: None, step=lambda note: None)
+    return run
+
+
+def test_a_woofer_between_two_tweeters_plays_the_bass_of_all_programs(three_way: Path) -> None:
+    """Predicted at a held-out head: a side at its ear, and the centre at both, from 200 Hz to 8 kHz."""
+    fitted = steps.fitted(three_way, Design())
+    p, inside = fitted.prediction, (THIRD_OCTAVES >= 200.0) & (THIRD_OCTAVES <= 8000.0)
+    sides = power_db(band_means(np.abs(np.stack([p.score[0, 0, 0], p.score[0, 1, 1]])) ** 2, p.f))[:, inside]
+    centre = power_db(band_means(np.abs(p.score[0, :, 2]) ** 2, p.f))[:, inside]
+    assert np.ptp(sides, axis=1).max() < 9.0
+    assert np.ptp(centre, axis=1).max() < 12.0
+    taps = np.abs(np.fft.rfft(fitted.filters.taps, 8192, axis=-1))
+    at = round(500.0 * 8192 / 44100)
+    assert np.all(power_db(taps[:, 1:, at] / taps[:, :1, at]) < -30.0), "no tweeter plays there"
+    canceled = power_db(band_means(np.abs(p.score[0, 0, 0] / p.score[0, 1, 0]) ** 2, p.f))
+    assert canceled[np.argmin(np.abs(THIRD_OCTAVES - 5000.0))] > 6.0
