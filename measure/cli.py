@@ -319,7 +319,7 @@ def pictures(
         "position": position,
         "smoothing": 1.0 / smoothing if smoothing else 0.0,
     }
-    with forked.begun([partial(shown.gather, folder.session_file(run), **about)], copies=1) as read:
+    with forked.begun([partial(shown.gather, folder.session_file(run), **about)]) as read:
         with quick_start():
             from sweetspot.measure.share import figures  # matplotlib is slow to import
         (data,) = read()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +22,6 @@ NOISE_SHARE = 0.1
 
 MANY = 1 << 19
 """Samples of recordings in single precision from which on their transform is worth the start of SciPy."""
-
-TOGETHER = 4
-"""Transforms at a time: vectors hold as many, and most of each is thrown away, so that more would only fill memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +47,7 @@ class Inverse:
     f
         Frequencies of the bins, Hz.
     space
-        For transforms back.
+        For transforms.
     """
 
     w: Complex
@@ -109,15 +103,14 @@ class Inverse:
 
 
 class WorkSpace:
-    """Memory for spectra and transforms back, which is used again.
+    """Memory for spectra, which is used again.
 
     Where other work had large arrays in between, new memory costs a third of the time of a deconvolution (2 us for each
-    page). One set of each is kept; whoever comes while it is in use gets another.
+    page). One set is kept; whoever comes while it is in use gets another.
     """
 
     def __init__(self) -> None:
         self._handed: deque[NDArray[np.float32]] = deque(maxlen=1)
-        self._back: deque[tuple[Spectra, NDArray[np.floating]]] = deque(maxlen=1)
 
     def transformed(self, x: NDArray[np.float32], size: int) -> Spectra:
         """Spectra ``(channel, frequency)`` of ``x (channel, samples)``, transformed where they stand.
@@ -147,19 +140,6 @@ class WorkSpace:
             held = np.empty((rows, columns), dtype=np.float32)
         self._handed.append(held)
         return held
-
-    @contextmanager
-    def taken(self, rows: int, size: int, kind: np.dtype[Any]) -> Iterator[tuple[Spectra, NDArray[np.floating]]]:
-        """Spectra ``(rows, frequency)`` of a precision and signals ``(rows, size)`` to write to in the block."""
-        try:
-            spectra, signals = self._back.pop()
-        except IndexError:
-            spectra, signals = np.empty((0, 0), kind), np.empty((0, 0))
-        if spectra.dtype != kind or len(spectra) < rows or signals.shape[1] != size:
-            spectra = np.empty((rows, size // 2 + 1), kind)
-            signals = np.empty((rows, size), spectra.real.dtype)
-        yield spectra[:rows], signals[:rows]
-        self._back.append((spectra, signals))
 
 
 def _lone() -> int:
@@ -299,40 +279,14 @@ def loopback_delay(inv: Inverse, loop: Complex, coarse: float | None = None) -> 
     return coarse + delays.slope_s(rest, inv.f[inv.inside]), float(np.sqrt(np.vdot(rest, rest).real / len(rest)))
 
 
-def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after: int) -> Float:
-    """Impulse responses ``(..., before + after)`` with time zero at tap ``before``.
-
-    Parameters
-    ----------
-    transfer
-        Transfer functions ``(..., frequency)``.
-    delay
-        Latency of the interface by the loopback, s; it is removed.
-    before, after
-        Samples kept ahead of time zero and from it on; the outer tenth of each side fades.
-    """
-    rows, window = transfer.reshape(-1, transfer.shape[-1]), edges(before, after)
-    turn, out = _turn(inv, transfer, delay, before), np.empty((len(rows), len(window)))
-    with inv.space.taken(min(TOGETHER, len(rows)), inv.size, transfer.dtype) as (turned, whole):
-        for i in range(0, len(rows), TOGETHER):
-            some = np.multiply(rows[i : i + TOGETHER], turn, out=turned[: len(rows) - i])
-            fft.irfft(some, inv.size, axis=-1, out=whole[: len(some)])  # type: ignore[arg-type]  # its stubs know float64 alone
-            out[i : i + TOGETHER] = whole[: len(some), : len(window)]
-    out *= window
-    return out.reshape(*transfer.shape[:-1], len(window))
-
-
 def circular(inv: Inverse, transfer: Spectra, delay: float, before: int) -> NDArray[np.floating]:
-    """Circular responses ``(..., size)`` with time zero at tap ``before``, not windowed; see :func:`responses`."""
-    turned = transfer * _turn(inv, transfer, delay, before)
-    return np.asarray(fft.irfft(turned, inv.size, axis=-1))
+    """Circular responses ``(..., size)`` with time zero at tap ``before``, not windowed.
 
-
-def _turn(inv: Inverse, transfer: Spectra, delay: float, before: int) -> Spectra:
-    """Phase factors that remove a delay from transfer functions, with time zero at tap ``before``, in their
-    precision."""
+    ``delay``, the latency of the interface by the loopback (s), is removed from ``transfer (..., frequency)``.
+    """
     step = 2.0 * np.pi * (delay * inv.fs - before) / inv.size
-    return fft.phases(step, transfer.shape[-1], transfer.dtype)
+    turned = transfer * fft.phases(step, transfer.shape[-1], transfer.dtype)
+    return np.asarray(fft.irfft(turned, inv.size, axis=-1))
 
 
 def edges(before: int, after: int) -> Float:

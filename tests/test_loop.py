@@ -18,7 +18,6 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.plant import NULLS, metrics
 from sweetspot.calibrate.plant.prediction import spectra
-from sweetspot.calibrate.verify import verification
 from sweetspot.measure.session import Session
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.rig_file.description import read
@@ -60,7 +59,7 @@ def test_cancellation_at_positions_never_seen(unit: tuple[Path, dict[str, Any]])
     fitted = steps.fitted_of(run)
     verdict = steps.judge(run, fitted, Limits())
     far = fitted.prediction.far_ear
-    heard = metrics.scored(verification.cancellation(verdict.heard, far, verdict.f))
+    heard = metrics.scored(metrics.cancellation_db(metrics.unvirtualized(verdict.heard, far), verdict.f))
     assert heard.mean >= 15.0
     assert heard.p10 >= 9.0
     with Session.read(run / "session.h5") as session:
@@ -77,7 +76,8 @@ def test_predicted_and_heard_agree_within_a_decibel(unit: tuple[Path, dict[str, 
     fitted = steps.fitted_of(run)
     verdict = steps.judge(run, fitted, Limits())
     far = fitted.prediction.far_ear
-    predicted, heard = (verification.cancellation(x, far, verdict.f) for x in (verdict.predicted, verdict.heard))
+    bare = (metrics.unvirtualized(x, far) for x in (verdict.predicted, verdict.heard))
+    predicted, heard = (metrics.cancellation_db(x, verdict.f) for x in bare)
     assert (THIRD_OCTAVES[0], THIRD_OCTAVES[-1]) == (200, 8000)
     assert np.abs(predicted - heard).max() < 1.0
 

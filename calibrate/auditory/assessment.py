@@ -95,7 +95,7 @@ def templates_of(rig: Description) -> Templates:
     return of_head(head, grid_of(rig.fs), distance, c, name)
 
 
-def measured_templates(turned: ImpulseResponse, source: Float, name: str) -> Templates:
+def measured_templates(turned: ImpulseResponse, source: Float) -> Templates:
     """Templates from a head that was turned against one loudspeaker: the first 5 ms of every response.
 
     Parameters
@@ -112,7 +112,7 @@ def measured_templates(turned: ImpulseResponse, source: Float, name: str) -> Tem
     f = grid_of(turned.fs)
     spectra = transform(kept, grid(turned.fs), turned.zero)[..., ::2][..., : len(f)]
     order = np.argsort(azimuth)
-    return Templates(azimuth[order], spectra[order], f, name)
+    return Templates(azimuth[order], spectra[order], f, "measured templates")
 
 
 def pair_of(rig: Description) -> Pair:

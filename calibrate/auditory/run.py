@@ -44,7 +44,7 @@ def _model(text: str, folder: Path, kept: Path | None) -> EarModel:
     if turned.fs != rig.fs:
         raise BadInput(f"ears.templates: {named} was measured at {turned.fs} Hz, the rig runs at {rig.fs} Hz")
     at = np.array(measured_on.driver[frontmost(measured_on)].at[:2])
-    return EarModel.of(assessment.measured_templates(turned, at, "measured templates"))
+    return EarModel.of(assessment.measured_templates(turned, at))
 
 
 def model_of(rig: Description) -> EarModel:

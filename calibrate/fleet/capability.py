@@ -185,12 +185,9 @@ def _statistics(rows: Sequence[Mapping[str, Any]]) -> Statistics:
     )
 
 
-def _optional(row: Mapping[str, Any], name: str) -> Any:
-    return row[name] if name in row.keys() else None  # noqa: SIM118 - rows of SQLite do not support "in"
-
-
 def _unit(row: Mapping[str, Any]) -> str:
-    return "dB" if _optional(row, "measured_in") is None else str(row["measured_in"])
+    known = "measured_in" in row.keys() and row["measured_in"] is not None  # noqa: SIM118 - no "in" for rows of SQLite
+    return str(row["measured_in"]) if known else "dB"
 
 
 def _resolution(rows: Sequence[Mapping[str, Any]], unit: str) -> float:

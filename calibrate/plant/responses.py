@@ -14,7 +14,6 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Complex, Float
 
-LEAD_S = gates.LEAD_S
 """Kept length of a response before the first arrival, s."""
 
 

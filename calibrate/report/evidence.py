@@ -194,18 +194,18 @@ def programs(e: Evidence) -> Complex:
     return expected(e.fitted.prediction.score, e.fitted.filters)
 
 
-def spread(levels: Float, f: Float, u: Float | None = None) -> CellSpread:
-    """Mean and 10th to 90th percentile of levels ``(..., frequency)`` over all but the last axis."""
+def spread(levels: Float, u: Float | None = None) -> CellSpread:
+    """Mean and 10th to 90th percentile of levels ``(..., third octave)`` over all but the last axis."""
     cells = levels.reshape(-1, levels.shape[-1])
     low, high = np.percentile(cells, (10.0, 90.0), axis=0)
-    return CellSpread(f, cells.mean(axis=0), low, high, u)
+    return CellSpread(THIRD_OCTAVES, cells.mean(axis=0), low, high, u)
 
 
 def surely(cells: BandLevels, sure: bool) -> CellSpread:
     """The same of cells that know their uncertainty; in each band positions and sides err by themselves."""
     each = cells.u.reshape(-1, cells.u.shape[-1])
     u = np.sqrt(np.sum(each**2, axis=0)) / len(each)
-    return spread(cells.db, THIRD_OCTAVES, u if sure else None)
+    return spread(cells.db, u if sure else None)
 
 
 def scored_paths(e: Evidence) -> Complex:
@@ -220,7 +220,7 @@ def cancellations(e: Evidence) -> dict[str, CellSpread]:
     """Cancellation in third octaves at the scoring positions, dB: one driver alone, predicted, measured."""
     p = e.fitted.prediction
     bare = metrics.cancellation_db(metrics.one_driver(scored_paths(e), e.fitted.reference), p.f)
-    found = {"before": spread(bare, THIRD_OCTAVES)}
+    found = {"before": spread(bare)}
     if e.verdict is not None and e.verdict.compared is not None:
         c = e.verdict.compared
         cells = c.cancellation._asdict()
@@ -236,7 +236,7 @@ def colouration(e: Evidence, ear: int, stimulus: int) -> dict[str, CellSpread]:
     if e.verdict is not None:
         found["heard"] = e.verdict.heard[:, ear, stimulus]
     f, flat = e.fitted.prediction.f, np.ones(1, dtype=np.complex128)
-    return {name: spread(metrics.colouration_db(x, flat, f), THIRD_OCTAVES) for name, x in found.items()}
+    return {name: spread(metrics.colouration_db(x, flat, f)) for name, x in found.items()}
 
 
 def nominal(ir: ImpulseResponse) -> int:
@@ -261,13 +261,13 @@ def ear_levels(e: Evidence) -> Float:
     return power_db(on_fine_grid(np.abs(h[0]) ** 2, f, 1.0 / 24.0) / P_REF**2)
 
 
-def ear_responses(e: Evidence, seconds: float = 0.004) -> tuple[Float, Float]:
-    """The first ``seconds`` of the nominal design position's responses: time (s), ``(ear, driver, tap)`` in Pa/FS."""
+def ear_responses(e: Evidence) -> tuple[Float, Float]:
+    """The first 4 ms of the nominal design position's responses: time (s), ``(ear, driver, tap)`` in Pa/FS."""
     design = e.ears.used_for("design")
     h = design.h[nominal(design)]
     first = int(np.argmax(np.abs(h).max(axis=(0, 1)) > 0.05 * np.abs(h).max()))
     start = max(first - round(0.0005 * e.ears.fs), 0)
-    taps = slice(start, start + round(seconds * e.ears.fs))
+    taps = slice(start, start + round(0.004 * e.ears.fs))
     kept = h[..., taps]
     return (start - e.ears.zero + np.arange(kept.shape[-1])) / e.ears.fs, kept
 

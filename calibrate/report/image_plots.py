@@ -113,10 +113,10 @@ def bars(ax: Axes, each_db: Mapping[str, Mapping[str, float]], label: str) -> No
     measured.key(ax)
 
 
-def differences(ax: Axes, f: Float, measured_db: Float, predicted_db: Float) -> None:
-    """Measured minus predicted, dB, on a scale of its own: the curves themselves would lie on each other."""
+def differences(ax: Axes, measured_db: Float, predicted_db: Float) -> None:
+    """Measured minus predicted in third octaves, dB, on their own scale: the curves would lie on each other."""
     gap = measured_db - predicted_db
-    ax.plot(f, gap, color=HEARD, linewidth=1.6)
+    ax.plot(THIRD_OCTAVES, gap, color=HEARD, linewidth=1.6)
     ax.axhline(0.0, color=measured.SOFT, linewidth=0.8)
     reach = max(float(np.abs(gap).max()) * 1.2, 0.05)
     ax.set_ylim(-reach, reach)

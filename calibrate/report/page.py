@@ -53,7 +53,7 @@ def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
 
 def begin(e: Evidence, *, with_figures: bool) -> forked.Begun[list[Picture]]:
     """Draw :data:`EARLY` on another core; with their figures, which only files need, later in this process."""
-    return forked.begun([partial(_drawn, e, name, with_figures) for name in EARLY], copies=1, here=with_figures)
+    return forked.begun([partial(_drawn, e, name, with_figures) for name in EARLY], here=with_figures)
 
 
 def draw(e: Evidence, begun: forked.Begun[list[Picture]], *, with_figures: bool) -> dict[str, list[Picture]]:
@@ -117,7 +117,7 @@ def _cancellation(e: Evidence) -> Picture:
             ax.set_xlabel("")
             ax.tick_params(axis="x", length=0)
         if more:
-            image_plots.differences(more[0], THIRD_OCTAVES, found["heard"].mean, found["predicted"].mean)
+            image_plots.differences(more[0], found["heard"].mean, found["predicted"].mean)
         plots.decided(strip, edges, rows)
         strip.set_xlabel("frequency, Hz")
 
@@ -197,7 +197,7 @@ def _colours(e: Evidence) -> list[Picture]:
             )[:, 0]
             plots.spreads(ax, found)
             if more:
-                image_plots.differences(more[0], THIRD_OCTAVES, found["heard"].mean, found["predicted"].mean)
+                image_plots.differences(more[0], found["heard"].mean, found["predicted"].mean)
             measured.frequencies(more[-1] if more else ax, 180.0, 9000.0)
             ax.set_ylim(-18.0, 18.0)
             ax.set_ylabel("level over its mean, dB")

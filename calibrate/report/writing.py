@@ -29,15 +29,9 @@ STEPS = 4
 """Progress steps of :func:`write`."""
 
 
-def write(
-    run: Path,
-    music: Path | None = None,
-    *,
-    step: Callable[[str], None] = lambda note: None,
-    pictures: Path | None = None,
-) -> Path:
+def write(run: Path, music: Path | None = None) -> Path:
     """Build ``report.html`` of a run; see :func:`write_noting_changes`."""
-    return write_noting_changes(run, music, step=step, pictures=pictures)[0]
+    return write_noting_changes(run, music, step=lambda note: None)[0]
 
 
 def write_noting_changes(
@@ -70,7 +64,7 @@ def write_noting_changes(
                 step("as it stands")
             return path, changes(run)
     before = standing.state(run)
-    with _rarely_collected(), forked.begun([partial(_beside, run, music)], copies=1) as beside:
+    with _rarely_collected(), forked.begun([partial(_beside, run, music)]) as beside:
         for name in ("session.h5", VERIFIED, store.NAME):
             hash_ahead(run / name, content=True)  # both of its hashes in one reading
         with quick_start():

@@ -80,7 +80,7 @@ def calibrate(
         known = auditory.footing(run, gating, matching, partial(_read, run)) if with_zone else None
         loading.join()
         later = forked.Later[auditory.Filters]()
-        with forked.begun([partial(auditory.listened, run, known, extent, later)] * with_zone, copies=1) as listening:
+        with forked.begun([partial(auditory.listened, run, known, extent, later)] * with_zone) as listening:
             made, ears = _fit(run, design, left_out=left_out, step=step, ready=lambda *it: later.give(it))
             kept = to_keep(made) | {"at_ears": nominal(ears)}
             if with_zone:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.run_folder import changed_since
 from sweetspot.rigs.errors import BadInput, command
 from sweetspot.rigs.storage import as_stored, file_sha256, root_text
+
+Made = TypeVar("Made")
 
 VERIFIED, MEASURED, MEASURING = "verify.h5", ".verify.h5.measured", ".verify.h5.measuring"
 """A verification in a run folder: with its verdict; measured to its end; while it is measured."""
@@ -137,23 +139,24 @@ def bank_figures(run: Path) -> tuple[FilterBank, banks.BankFigures] | None:
 
 def zone(run: Path) -> ZoneMap | None:
     """The listening zone that was mapped when a run was calibrated; ``None`` where it was not."""
-    kept = store.predicted_text(run, "zone")
-    with _stored(run):
-        return ZoneMap.of_dict(json.loads(kept)) if kept else None
+    return _predicted(run, "zone", lambda text: ZoneMap.of_dict(json.loads(text)))
 
 
 def kept_image(run: Path) -> Assessment | None:
     """The listener's metrics that were predicted when a run was calibrated; ``None`` where they were not."""
-    kept = store.predicted_text(run, "image")
-    with _stored(run):
-        return Assessment.of(kept) if kept else None
+    return _predicted(run, "image", Assessment.of)
 
 
 def kept_front(run: Path) -> list[study.FrontPoint]:
     """The front that was computed with a run's calibration; else empty."""
-    kept = store.predicted_text(run, "pareto")
+    return _predicted(run, "pareto", lambda text: [study.FrontPoint(**row) for row in json.loads(text)]) or []
+
+
+def _predicted(run: Path, name: str, made: Callable[[str], Made]) -> Made | None:
+    """What a text of ``/prediction`` holds; ``None`` where there is none."""
+    text = store.predicted_text(run, name)
     with _stored(run):
-        return [study.FrontPoint(**row) for row in json.loads(kept)] if kept else []
+        return made(text) if text else None
 
 
 def changes(run: Path) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class ListenerAhead:
         self._ears, self._given = forked.Later[MeasuredSet](), list[MeasuredSet]()
         _scored(run)  # for both processes, as what loops need
         ahead()
-        self._work = forked.begun([partial(_listened, run, fitted, self._ears)], copies=1)
+        self._work = forked.begun([partial(_listened, run, fitted, self._ears)])
 
     def give(self, ears: MeasuredSet) -> None:
         """The ears of the verification; of several visits the first."""

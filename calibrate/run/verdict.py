@@ -137,7 +137,7 @@ def verdict_of(
     if not here:
         auditory.model_of(rig)  # for both cores
     own = partial(auditory.unit, *how, measured=scored, verified=found.ears, share=share)
-    with forked.begun([own], copies=1, here=here) as beside:
+    with forked.begun([own], here=here) as beside:
         verdict = found.verdict(measured[0], limits, reachable(*measured, rig, design))
         if ahead is not None:
             image, unit = ahead()

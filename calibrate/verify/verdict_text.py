@@ -31,9 +31,9 @@ def lines(verdict: Verification) -> str:
     return "\n".join([*rows, head, *causes, *ruled_out])
 
 
-def number(value: float, places: int = 2) -> str:
+def number(value: float) -> str:
     """A value for people, never ``-0.00``."""
-    return f"{value:z.{places}f}"
+    return f"{value:z.2f}"
 
 
 def _metric(m: Metric) -> str:

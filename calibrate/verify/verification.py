@@ -341,8 +341,3 @@ def judge(
         room=figures.with_room(c, prediction),
         cancellation=whole_response.cancellations(c, prediction),
     )
-
-
-def cancellation(responses: Complex, far_ear: Complex, f: Float) -> Float:
-    """Bare cancellation of left and right, ``(position, side, third octave)``, dB."""
-    return metrics.cancellation_db(metrics.unvirtualized(responses, far_ear), f)

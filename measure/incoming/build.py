@@ -20,8 +20,6 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description, parse
 from sweetspot.rigs.units import Float, speed_of_sound
 
-TEMPERATURE_C = 20.0
-
 
 def imported(
     sets: list[ImportedSet],
@@ -61,7 +59,7 @@ def imported(
     rig = rig or _came_along(sets)
     sets = [_scored(_as_in_rig(s, rig), rig) for s in sets]
     if rig is None:
-        text = rig_text.of([_sorted(s) for s in sets], "imported", where, TEMPERATURE_C)
+        text = rig_text.of([_sorted(s) for s in sets], where)
         rig = parse(text, folder=Path.cwd(), where="the rig file of the import")
     ready = [_ready(s, rig) for s in sets]
     if run is not None:

@@ -39,7 +39,7 @@ MOST_DEG = 80.0
 """Highest elevation of a polar microphone that a rig file states."""
 
 
-def of(sets: list[ImportedSet], name: str, source: str, temperature_c: float) -> str:
+def of(sets: list[ImportedSet], source: str) -> str:
     """The text of a rig file that describes imported sets.
 
     Parameters
@@ -55,13 +55,13 @@ def of(sets: list[ImportedSet], name: str, source: str, temperature_c: float) ->
         f"# Written by `sweetspot measure import` from {source}: imported measurements, no device to play on.",
         *(f"# {note}" for s in sets for note in s.notes),
         "schema = 1",
-        f"name = {json.dumps(name)}",
+        'name = "imported"',
         f"fs = {first.fs}",
         "[interface]",
         'driver = "none"             # verify with: sweetspot verify RUN --stimuli DIR, then --recorded DIR',
         f"loopback = {{ out = {len(first.drivers) + 1}, in = 9 }}",
         "[environment]",
-        f"temperature_c = {temperature_c:g}",
+        "temperature_c = 20",
     ]
     at = _places(first)
     for i, driver in enumerate(first.drivers):

@@ -7,7 +7,7 @@ import pickle
 import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from queue import Queue
 from threading import Thread
@@ -63,14 +63,14 @@ class Later(Generic[Value]):
 
 
 class Begun(Generic[Made]):
-    """Functions at work on other cores: called, it waits for their results, in order.
+    """Functions at work on another core: called, it waits for their results, in order.
 
     As a context, it ends processes at its end whose results nobody asked for.
     """
 
-    def __init__(self, work: Sequence[Callable[[], Made]], copies: int) -> None:
-        self._work, self._copies = work, copies
-        self._copied = [_copy(partial(_send_results, work[number::copies])) for number in range(copies)]
+    def __init__(self, work: Sequence[Callable[[], Made]], copied: bool) -> None:
+        self._work, self._is_copied = work, copied
+        self._copied = [_copy(partial(_send_results, work))] if copied else []
 
     def __call__(self) -> list[Made]:
         """The results.
@@ -80,12 +80,10 @@ class Begun(Generic[Made]):
         SweetspotError
             What one of the functions raised. Any other error of theirs comes as a ``RuntimeError`` with its trace.
         """
-        if not self._copies:
+        if not self._is_copied:
             return [piece() for piece in self._work]
-        found: list[Any] = [None] * len(self._work)
         with self:
-            for number in range(self._copies):
-                found[number :: self._copies] = _answer(self._copied[number][1])
+            found: list[Made] = _answer(self._copied[0][1])
         return found
 
     def __enter__(self) -> Self:
@@ -137,17 +135,14 @@ def streamed(make: Callable[[], Iterable[Made]]) -> Streamed[Made] | None:
     return Streamed(make) if _cores() > 1 and hasattr(os, "fork") else None
 
 
-def begun(work: Sequence[Callable[[], Made]], *, copies: int | None = None, here: bool = False) -> Begun[Made]:
-    """Start functions on other cores.
+def begun(work: Sequence[Callable[[], Made]], *, here: bool = False) -> Begun[Made]:
+    """Start functions on another core, one after the other.
 
-    Copies of this process (``fork``) compute them, so that they see what is there now without anything being sent to
+    A copy of this process (``fork``) computes them, so that they see what is there now without anything being sent to
     them; results are sent back. Where a process cannot be copied or has one core, they are computed when the results
-    are requested. ``copies`` is their number, by default one for each core. A function must not print or wait for a
-    thread.
+    are requested. A function must not print or wait for a thread.
     """
-    cores = _cores()
-    alone = here or cores < 2 or not hasattr(os, "fork") or (copies is None and len(work) < 2)
-    return Begun(work, 0 if alone else min(copies or cores, len(work)))
+    return Begun(work, bool(work) and not here and _cores() > 1 and hasattr(os, "fork"))
 
 
 def shared(work: Sequence[Callable[[], Made]]) -> list[Made]:
@@ -167,10 +162,11 @@ def shared(work: Sequence[Callable[[], Made]]) -> list[Made]:
     try:
         os.write(numbers, bytes(range(len(work))))  # a pipe hands out each byte once
         os.close(numbers)
-        with Begun([partial(_taken, work, left)] * copies, copies) as others:
+        with ExitStack() as until:
+            others = [until.enter_context(Begun([partial(_taken, work, left)], copied=True)) for _ in range(copies)]
             found = _taken(work, left)
-            for more in others():
-                found |= more
+            for other in others:
+                found |= other()[0]
     finally:
         os.close(left)
     return [found[number] for number in range(len(work))]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, signal
 
-from sweetspot.measure.deconvolve import Inverse, edges, inverse, responses
+from sweetspot.measure.deconvolve import Inverse, circular, edges, inverse
 from sweetspot.measure.sweep import stimulus, synchronised
 
 FS = 48000
@@ -60,7 +60,8 @@ def made(snr_db: float | None, seconds: float = 5.0, tail: float = 1.0, channels
 
 def ours(case: Case, inv: Inverse) -> Array:
     """Responses ``(channel, tap)`` as a session keeps them."""
-    return responses(inv, inv.transfer(inv.recorded(case.heard)), 0.0, BEFORE, AFTER)
+    whole = circular(inv, inv.transfer(inv.recorded(case.heard)), 0.0, BEFORE)
+    return np.asarray(whole[:, : BEFORE + AFTER] * edges(BEFORE, AFTER))
 
 
 def error(case: Case, h: Array) -> tuple[float, float, float]:

@@ -278,7 +278,7 @@ first = faults()
     "then",
     [
         "keep_freed_memory()\nprint(first, after())",
-        "with forked.begun([after], copies=1) as copy:\n    print(faults(), *copy())",
+        "with forked.begun([after]) as copy:\n    print(faults(), *copy())",
     ],
     ids=["worker", "copy"],
 )

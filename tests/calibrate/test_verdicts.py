@@ -429,9 +429,3 @@ def test_a_judgement_gathers_every_metric(monkeypatch: pytest.MonkeyPatch) -> No
         assert found.agreement == ("agreement", c, p, 2.0)
         assert found.room == (("with_room", c, p),)
         assert found.cancellation == (("cancellations", c, p),)
-
-
-def test_bare_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification.metrics, "unvirtualized", lambda x, far: (x, far))
-    monkeypatch.setattr(verification.metrics, "cancellation_db", lambda x, f: (x, f))
-    assert verification.cancellation("x", "far", "f") == (("x", "far"), "f")  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sweetspot.measure import folder, plan
-from sweetspot.measure.deconvolve import Inverse, circular, edges, inverse, responses
+from sweetspot.measure.deconvolve import Inverse, circular, edges, inverse
 from sweetspot.measure.judge import uncertainty
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
@@ -128,12 +128,12 @@ def test_transforms_in_several_threads_do_not_share_memory() -> None:
     inv = long_inverse(65610)
     rng = np.random.default_rng(5)
     xs = [rng.standard_normal((9, inv.size)).astype(np.float32) for _ in range(4)]
-    alone = [responses(inv, inv.transfer(inv.recorded(x)), 1e-3, 40, 400) for x in xs]
-    kept = responses(inv, inv.transfer(inv.recorded(xs[0].astype(float))), 1e-3, 40, 400)
+    alone = [circular(inv, inv.transfer(inv.recorded(x)), 1e-3, 40) for x in xs]
+    kept = circular(inv, inv.transfer(inv.recorded(xs[0].astype(float))), 1e-3, 40)
     assert np.max(np.abs(kept - alone[0])) < 1e-5 * np.max(np.abs(kept)), "another precision takes other memory"
     with ThreadPoolExecutor(4) as pool:
         for _ in range(5):
-            made = pool.map(lambda x: responses(inv, inv.transfer(inv.recorded(x)), 1e-3, 40, 400), xs)
+            made = pool.map(lambda x: circular(inv, inv.transfer(inv.recorded(x)), 1e-3, 40), xs)
             for one, true in zip(made, alone, strict=True):
                 assert np.array_equal(one, true)
 

@@ -113,13 +113,13 @@ def test_work_on_other_cores_comes_back_in_order() -> None:
 
 
 def test_work_that_nobody_waits_for_is_ended() -> None:
-    with forked.begun([lambda: time.sleep(60.0)], copies=1) as work:
+    with forked.begun([lambda: time.sleep(60.0)]) as work:
         (process, _) = work._copied[0] if work._copied else (0, None)
     assert not work._copied
     if process:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
-    with forked.begun([os.getpid], copies=1) as asked:
+    with forked.begun([os.getpid]) as asked:
         assert len(asked()) == 1
 
 
@@ -131,7 +131,7 @@ def test_work_on_another_core_waits_for_what_is_given_later() -> None:
         name, values = later()
         return os.getpid(), name, float(values.sum())
 
-    with forked.begun([seen], copies=1) as work:
+    with forked.begun([seen]) as work:
         later.give(("filters", large))
         ((process, *found),) = work()
     assert found == ["filters", float(large.sum())]
@@ -142,7 +142,7 @@ def test_work_on_another_core_waits_for_what_is_given_later() -> None:
 def test_work_that_waits_for_a_process_that_ended_ends_too() -> None:
     text = (
         "import os\nfrom sweetspot.measure.share import forked\nlater = forked.Later()\n"
-        "begun = forked.begun([later], copies=1)\nprint(begun._copies, flush=True)\nos._exit(0)\n"
+        "begun = forked.begun([later])\nprint(len(begun._copied), flush=True)\nos._exit(0)\n"
     )
     outcome = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
     assert int(outcome.stdout) <= 1  # the other one has its output open until it ends
@@ -199,7 +199,7 @@ def test_functions_are_shared_out_over_cores_each_once() -> None:
 def test_another_core_that_dies_is_reported() -> None:
     if len(os.sched_getaffinity(0)) > 1:
         with pytest.raises(RuntimeError, match="without a result"):
-            forked.begun([lambda: os._exit(3)], copies=1)()
+            forked.begun([lambda: os._exit(3)])()
 
 
 def test_a_disk_without_room_costs_what_is_kept_and_nothing_else(tmp_path: Path) -> None:

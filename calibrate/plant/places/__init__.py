@@ -3,10 +3,8 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sweetspot.calibrate.plant.places.carry import Carried as Carried
     from sweetspot.calibrate.plant.places.carry import HeadResponse as HeadResponse
     from sweetspot.calibrate.plant.places.carry import Heads as Heads
-    from sweetspot.calibrate.plant.places.carry import anchored as anchored
     from sweetspot.calibrate.plant.places.carry import correction as correction
     from sweetspot.calibrate.plant.places.carry import model as model
     from sweetspot.calibrate.plant.places.carry import weighed as weighed

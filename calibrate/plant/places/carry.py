@@ -116,41 +116,6 @@ def _strong(b: Complex) -> NDArray[np.intp]:
     return np.flatnonzero(np.any(share > WEAK, axis=1))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Carried:
-    """A model with its correction.
-
-    Parameters
-    ----------
-    correction
-        ``(ear, driver, frequency)``, complex.
-    """
-
-    field: DeviceField
-    head: HeadResponse
-    correction: Complex
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "correction", frozen("correction", self.correction, ndim=3, dtype=np.complex128))
-
-    def at(self, heads: Heads) -> Complex:
-        """Responses at the ears ``(place, ear, driver, frequency)``, Pa/FS."""
-        return model(self.field, self.head, heads) * self.correction
-
-
-def anchored(field: DeviceField, head: HeadResponse, heads: Heads, measured: Complex) -> Carried:
-    """The correction that measured positions give, by least squares over them.
-
-    Parameters
-    ----------
-    heads
-        Of the measured positions.
-    measured
-        Gated responses ``(position, ear, driver, frequency)`` there, Pa/FS.
-    """
-    return Carried(field, head, correction(measured, model(field, head, heads)))
-
-
 def correction(measured: Complex, modelled: Complex) -> Complex:
     """``C = sum H M* / sum |M|^2`` over positions, ``(ear, driver, frequency)``; 1 where the model is near silent."""
     return np.asarray(weighed(measured, modelled, np.ones((1, len(measured))))[0])

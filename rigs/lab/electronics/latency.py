@@ -9,8 +9,8 @@ from typing import Any
 
 from sweetspot.rigs.errors import HardwareTrouble
 
-CAPTURE, PLAYBACK = 0, 1
-"""``jack_latency_callback_mode_t``."""
+PLAYBACK = 1
+"""Of ``jack_latency_callback_mode_t``; 0 is capture."""
 
 
 class _Range(ctypes.Structure):
