@@ -72,30 +72,8 @@ def verify(
     as_json: JsonOpt = False,
 ) -> None:
     """Play sweeps through the processor, verify at held-out positions, and give a verdict."""
-    code = work(
-        "sweetspot.calibrate.verifying",
-        "verify",
-        run_folder=run_folder,
-        limits_file=limits_file,
-        kept=kept,
-        serial=typer.prompt("Serial number") if serial == "-" else serial,
-        pattern=pattern,
-        through=through,
-        upmixes=upmixes,
-        exported=exported,
-        runs=runs,
-        again=again,
-        is_golden=is_golden,
-        shift=shift,
-        plain=plain,
-        stimuli=stimuli,
-        recordings=recordings,
-        count=count,
-        yes=yes,
-        delay=delay,
-        fault=fault,
-        as_json=as_json,
-    )
+    serial = typer.prompt("Serial number") if serial == "-" else serial
+    code = work("sweetspot.calibrate.verifying", "verify", **locals())
     raise typer.Exit(code or 0)
 
 
@@ -108,14 +86,7 @@ def report(
     as_json: JsonOpt = False,
 ) -> None:
     """Write a self-contained report page of a run: report.html."""
-    work(
-        "sweetspot.calibrate.reporting",
-        "report",
-        run_folder=run_folder,
-        music=music,
-        pictures=pictures,
-        as_json=as_json,
-    )
+    work("sweetspot.calibrate.reporting", "report", **locals())
 
 
 def demo(

@@ -124,7 +124,8 @@ def modelled(
     coarse = direct_spectra(pair, templates, places, yaw, c)
     late = 2.0 * np.pi * seen(pair.places, places, yaw)[1][:, None, :, None] / c
     level = coarse * np.exp(1j * late * templates.f)
-    fine = np.stack([np.interp(f, templates.f, x.real) + 1j * np.interp(f, templates.f, x.imag) for x in _rows(level)])
+    rows = level.reshape(-1, level.shape[-1])
+    fine = np.stack([np.interp(f, templates.f, x.real) + 1j * np.interp(f, templates.f, x.imag) for x in rows])
     spectra = fine.reshape(*coarse.shape[:-1], len(f)) * _rolled_off(f, templates.f[-1])
     spectra = spectra * np.exp(-1j * late * f) * np.exp(-2j * np.pi * f * plain.zero / plain.fs)
     direct = np.fft.irfft(spectra, n, axis=-1)
@@ -133,10 +134,6 @@ def modelled(
     h[:, :, :2] += direct * facing * np.sqrt(_power(early[:, :, :2], f) / _power(direct, f))
     arrival = seen(pair.places, places, yaw)[1].min(axis=1) / c - 0.0003
     return Arm("reference", h, plain.fs, plain.zero, arrival, stereo_shares())
-
-
-def _rows(x: Complex) -> Complex:
-    return x.reshape(-1, x.shape[-1])
 
 
 def _rolled_off(f: Float, top: float) -> Float:

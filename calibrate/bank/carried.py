@@ -82,12 +82,6 @@ class Cloud:
         return cls(a, b, t)
 
     @classmethod
-    def drawn(cls, count: int, metres: float, radians: float, seed: int) -> Cloud:
-        """Heads that no filter was fitted to, evenly drawn."""
-        rng = np.random.default_rng(seed)
-        return cls(*(s * rng.uniform(-1.0, 1.0, count) for s in (metres, metres, radians)))
-
-    @classmethod
     def even(cls, metres: float, radians: float) -> Cloud:
         """Six heads that no filter was fitted to: each way and turn takes six even steps, in an order of its own.
 

@@ -160,9 +160,8 @@ def fit_bank(
         taps[start : start + AT_ONCE] = _filters(
             done, h, rows, far, beams=beams.over(between), level=level, asked=asked
         )
-    default = int(
-        np.argmin(np.hypot(*(places[:, :2] - _wanted_home(wish, level.home)).T) + 1e-3 * np.abs(places[:, 2]))
-    )
+    home = level.home[:2] if wish.home is None else np.array(wish.home)
+    default = int(np.argmin(np.hypot(*(places[:, :2] - home).T) + 1e-3 * np.abs(places[:, 2])))
     held = protection.limits(rig, ears)
     taps = protection.within_bands(taps.astype(np.float64), rig).astype(np.float32)
     bank = _staged(taps, places, default, nearest, unit=unit, held=held, design=design)
@@ -257,10 +256,6 @@ def _home(ears: ImpulseResponse) -> Float:
     """The nominal place ``(3,)`` of a session."""
     p = ears.positions[nearest_ahead(ears)]
     return np.array([p["x"], p["y"], np.radians(p["yaw_deg"])])
-
-
-def _wanted_home(wish: BankDesign, nominal: Float) -> Float:
-    return np.array(wish.home) if wish.home is not None else nominal[:2]
 
 
 def _asked(

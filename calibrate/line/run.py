@@ -130,7 +130,8 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
     except Stopped:
         record |= {"verdict": "error", "cause": "stopped", "reasons": ["stopped by the operator"]}
     except SweetspotError as trouble:
-        record |= {"verdict": "error", "cause": _kind(trouble), "reasons": [str(trouble).splitlines()[0]]}
+        cause = "rig" if isinstance(trouble, HardwareTrouble) else "input"
+        record |= {"verdict": "error", "cause": cause, "reasons": [str(trouble).splitlines()[0]]}
         if "run" in record and not Path(record["run"]).is_dir():  # refused before the first capture
             del record["run"]
     except Exception as fault:  # one unit's trouble must not end the line
@@ -148,10 +149,6 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
     finally:
         state.ends(record)
     return record
-
-
-def _kind(trouble: SweetspotError) -> str:
-    return "rig" if isinstance(trouble, HardwareTrouble) else "input"
 
 
 def _due(line: LineSetup, state: LineState) -> bool:

@@ -39,8 +39,8 @@ class Picture:
 
     Parameters
     ----------
-    title, alt, help
-        Its caption, its text for screen readers, and a sentence on how to read it.
+    title, help
+        Its caption, and a sentence on how to read it.
     wide
         Whether it takes the page's whole width.
     hover
@@ -52,7 +52,6 @@ class Picture:
     """
 
     title: str
-    alt: str
     help: str
     svg: Markup
     wide: bool = False
@@ -108,7 +107,6 @@ def picture(
         hover = json.dumps(values | {"box": [box.x0, box.x1], "span": [low, high]})
     return Picture(
         title,
-        alt,
         help=reading,
         svg=Markup(svg.inline(drawing, name, alt)),
         wide=wide,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sweetspot.calibrate.auditory import PANS, Assessment, Draw, ImageFigures, UnitImage
+from sweetspot.calibrate.auditory import PANS, Assessment, ImageFigures, UnitImage
 from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.metric_kinds import KINDS
@@ -189,11 +189,7 @@ def _loudness(j: _Judge) -> tuple[Metric, ...]:
         lambda own, _: -min(own.loudness_db.values(), default=np.nan),
         np.zeros(0),
     )
-    return (replace(made, uncertainty=j.unit.uncertainty(_level)),)
-
-
-def _level(draw: Draw) -> float:
-    return draw.level_db
+    return (replace(made, uncertainty=j.unit.uncertainty(lambda draw: draw.level_db)),)
 
 
 def _signed(degrees: float) -> str:

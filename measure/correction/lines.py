@@ -87,7 +87,7 @@ def parted(text: str, where: str) -> PartedFile:
             found.notes.append(line.strip("\"' "))
             continue
         separator = separator or _separator(line, number, where)
-        found.data.append(DataLine(number, line, _fields(line, separator)))
+        found.data.append(DataLine(number, line, tuple(filter(None, re.split(separator, line.strip())))))
     if len(found.angles) > 1 and found.used != 0:
         listed = ", ".join(f"{a}" for a in found.angles)
         raise BadInput(f"{where}: sections at {listed} degrees, none of them at 0; leave one")
@@ -124,7 +124,3 @@ def _separator(line: str, number: int, where: str) -> str:
             f"{where}, line {number}: commas may be separators or decimal marks in {line[:60]!r}; save it with tabs"
         )
     return r","
-
-
-def _fields(line: str, separator: str) -> tuple[str, ...]:
-    return tuple(f for f in re.split(separator, line.strip()) if f != "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -224,7 +223,7 @@ def _head(file: SofaFile, ir: Float, wish: HeadWish) -> ImportedSet:
     angles = np.radians(wish.speakers_deg)
     away = float(np.mean(r * np.cos(angles)))
     at = np.stack([away - r * np.cos(angles), -r * np.sin(angles), np.zeros(len(angles))], axis=1)
-    chosen = [t for t in turns if t in _picked(turns)]
+    chosen = [t for t in turns if abs(t) <= TURN_DEG]
     step = min((abs(t) for t in chosen if t), default=1.0)
     table = np.array(
         [(0.0, away, 0.0, 0.0, t, "score" if round(t / step) % 2 else "design") for t in chosen], dtype=POSITION
@@ -247,10 +246,6 @@ def _head(file: SofaFile, ir: Float, wish: HeadWish) -> ImportedSet:
         unit=_unit(file),
         notes=(note,),
     )
-
-
-def _picked(turns: Sequence[float]) -> set[float]:
-    return {t for t in turns if abs(t) <= TURN_DEG}
 
 
 def _turns(

@@ -56,7 +56,15 @@ from sweetspot.rigs.units import power_db, speed_of_sound  # noqa: E402
 LINE = ((0.0, 0.18, 0.0), (0.0, 0.06, 0.0), (0.0, -0.06, 0.0), (0.0, -0.18, 0.0))
 PLACES = ((2.0, 0.1), (2.0, 0.3), (2.0, 0.75), (2.0, 1.0), (1.0, 0.0), (1.5, 0.0), (3.0, 0.0))
 MEAN_DB, P10_DB, WIDTH_DEG = 17.0, 10.0, 6.0
-HEADS = Cloud.drawn(6, 0.05, float(np.radians(10.0)), seed=11)
+
+
+def drawn(count: int, metres: float, radians: float, seed: int) -> Cloud:
+    """Heads that no filter was fitted to, evenly drawn."""
+    rng = np.random.default_rng(seed)
+    return Cloud(*(s * rng.uniform(-1.0, 1.0, count) for s in (metres, metres, radians)))
+
+
+HEADS = drawn(6, 0.05, float(np.radians(10.0)), seed=11)
 missed: list[str] = []
 
 
@@ -277,7 +285,7 @@ def rooms(data: Path) -> None:
         behind = 1000 * lab.unit.prediction.whole.gate.seconds  # type: ignore[union-attr]
         print(f"\n{name}, {prefer}: direct sound behind {behind:.1f} ms", flush=True)
         for i, place in enumerate(found.bank.places):
-            h = lab.around(place, Cloud.drawn(2, 0.05, 0.17, seed=3))
+            h = lab.around(place, drawn(2, 0.05, 0.17, seed=3))
             kinds = ("carried", found.bank.taps[i]), ("made there", there.taps[i]), ("static", lab.unit.filters.taps)
             heard = {n: (*lab.figures(h, t), drr_of(lab, place, t)) for n, t in kinds}
             own, made = heard["carried"], heard["made there"]
