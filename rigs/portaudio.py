@@ -445,7 +445,7 @@ class PortAudioInterface:
         if self._stream is not None and not library.broken:
             try:
                 library.call(self._close, repr(self.device.name), END_S)
-            except HardwareTrouble:  # told by give_up() to whoever comes next; the take itself is complete, or told of
+            except HardwareTrouble:  # raised again by give_up(); the take itself is complete, or was reported
                 return
 
     def _close(self) -> None:

@@ -62,7 +62,7 @@ class Evidence:
         The set at the ears with its measurement errors.
     verdict
         The verification, or ``None``.
-    unheard
+    why_unverified
         Why there is no verdict; empty when there is one.
     session, verification
         Root attributes of ``session.h5`` and ``verify.h5`` (empty when not verified).
@@ -83,7 +83,7 @@ class Evidence:
     measured: MeasuredSet
     polar: ImpulseResponse
     verdict: Verification | None
-    unheard: str
+    why_unverified: str
     session: dict[str, Any]
     verification: dict[str, Any]
     rejected: tuple[Rejected, ...]
@@ -132,7 +132,7 @@ def of_session(run: Path) -> Evidence:
         measured,
         polar.ir,
         verdict=None,
-        unheard="",
+        why_unverified="",
         session=attributes,
         verification={},
         rejected=rejected,
@@ -150,12 +150,12 @@ def with_verdict(run: Path, e: Evidence) -> Evidence:
     BadInput
         A file is not whole.
     """
-    fitted, verdict, unheard, verification, more = _verified(run, e.fitted)
+    fitted, verdict, why_unverified, verification, more = _verified(run, e.fitted)
     return replace(
         e,
         fitted=fitted,
         verdict=verdict,
-        unheard=unheard,
+        why_unverified=why_unverified,
         verification=verification,
         rejected=e.rejected + more,
         image=verdict.image if verdict else kept_image(run) or runs.image(run, fitted),
