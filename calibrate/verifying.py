@@ -96,7 +96,7 @@ def verify(
         verdict = _from_recordings(run_folder, recordings, limits)
     else:
         verdict = verified(run_folder, yes, delay, limits, fault, through=(through, upmixes, runs), exported=exported)
-    data, passed = run.summary(verdict) | {"changed_since": _changes(run_folder)}, verdict.passed
+    data, passed = run.summary(verdict) | {"changed_since": named(run.changes(run_folder))}, verdict.passed
     lines = run.records.operator(verdict, unit) if plain else verification.verdict_text.lines(verdict)
     if kept and is_golden:
         new, drifts = run.golden.compared(known, verdict, unit, rig, utc_now())
@@ -126,11 +126,6 @@ def _verify_places(here: Path, count: int, ask: Operator, faults: list[str] | No
     picture = bank_map(*bank, found.places, here / "places.png")
     result({**found.to_dict(), "picture": str(picture)}, f"{found.text}\n{picture}", as_json=as_json)
     return 0 if found.passed else FAILED
-
-
-def _changes(here: Path) -> list[str]:
-    """Print a note on files that changed since a later step used them."""
-    return named(run.changes(here))
 
 
 def named(changes: tuple[str, ...]) -> list[str]:
