@@ -57,7 +57,7 @@ def test_who_waits_for_a_compiler_knows_why_and_that_it_happens_once(tmp_path: P
     (tmp_path / "two.py").write_text("def one(x):\n    return x + 1.0\n\n\ndef other(x):\n    return x - 1.0\n")
     script = (
         "import two; from sweetspot.measure.share import forked; from sweetspot.processor.compiled import ahead, loop\n"
-        "ahead(); beside = forked.begun([lambda: loop(two.other)(1.5)], copies=1)\n"
+        "ahead(); beside = forked.begun([lambda: loop(two.other)(1.5)])\n"
         "print(loop(two.one)(1.5), beside())\n"
     )
     for line in ("Compiling loops for this machine, once for each version of the program: up to a minute\n", ""):
