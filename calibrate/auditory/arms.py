@@ -125,7 +125,7 @@ def of_taps(name: str, ears: ImpulseResponse, taps: Float, delay: float, shares:
         Of the filters, samples: the direct sound comes that much later.
     """
     h = ears.h[:, :2]
-    arrival = gate.arrivals(ears)[0].min(axis=1) + delay / ears.fs
+    arrival = gate.first_arrival(ears) + delay / ears.fs
     at = np.flatnonzero(np.any(taps, axis=(0, 1)))
     if len(at) == 1:  # gains and a delay, which need no transform
         played = np.zeros((*h.shape[:2], len(taps), h.shape[-1]))
@@ -158,7 +158,7 @@ def measured_arm(ears: ImpulseResponse, measured: ImpulseResponse, filters: Filt
     left, right, both = (ears.h[:, :2, i] for i in range(3))
     centre = (both - (1.0 - share) * (left + right)) / share if share > 0.0 else np.zeros_like(both)
     h = np.stack([left, right, centre], axis=2)
-    arrival = gate.arrivals(measured)[0].min(axis=1) + filters.delay_samples / filters.fs
+    arrival = gate.first_arrival(measured) + filters.delay_samples / filters.fs
     shares = upmix_shares(filters) if share > 0.0 else stereo_shares()
     return Arm("calibrated", h, ears.fs, ears.zero, arrival, shares)
 
@@ -228,4 +228,4 @@ def plain_on_unit(ears: ImpulseResponse, at: Float, filters: FilterSet, pair: tu
 def measured_pair(ears: ImpulseResponse, ceiling: float) -> Arm:
     """The reference: a real pair, left and right in the place of drivers."""
     h = np.concatenate([ears.h[:, :2, :2], np.zeros((*ears.h[:, :2, :1].shape[:2], 1, ears.h.shape[-1]))], axis=2)
-    return Arm("reference", ceiling * h, ears.fs, ears.zero, gate.arrivals(ears)[0].min(axis=1), stereo_shares())
+    return Arm("reference", ceiling * h, ears.fs, ears.zero, gate.first_arrival(ears), stereo_shares())

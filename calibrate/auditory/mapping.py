@@ -89,7 +89,7 @@ def measured(
     """
     bins = grid_bins(ears.fs, 0.45 * ears.fs)
     f = frequencies(ears.fs)[bins]
-    end = gate.arrivals(ears)[0].min(axis=1) + DIRECT_S
+    end = gate.first_arrival(ears) + DIRECT_S
     first = ears.h[:, :2, :, : gate.last_tap(ears.zero, ears.fs, end)]
     early = transform(gate.until(first, ears.zero, ears.fs, end), grid(ears.fs), ears.zero)[..., bins]
     direct = gate.spectra(ears, gates[0])[:, :2][..., bins]

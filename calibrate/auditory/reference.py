@@ -90,7 +90,7 @@ def facing_gain(polar: ImpulseResponse, drivers: tuple[int, int]) -> float:
     drivers
         Those that play plain stereo.
     """
-    end = gate.arrivals(polar)[0].min(axis=1) + FRONT_S
+    end = gate.first_arrival(polar) + FRONT_S
     n, stop = polar.h.shape[-1], gate.last_tap(polar.zero, polar.fs, end)
     kept = gate.until(polar.h[:, 0, list(drivers), :stop], polar.zero, polar.fs, end)
     f = np.fft.rfftfreq(n, 1.0 / polar.fs)

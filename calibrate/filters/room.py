@@ -48,7 +48,7 @@ def late_power(ears: ImpulseResponse, f: Float) -> Complex | None:
     ears
         Design positions.
     """
-    first = gate.arrivals(ears)[0].min(axis=1)
+    first = gate.first_arrival(ears)
     h = ears.h[:, :2]
     late = h - gate.until(h, ears.zero, ears.fs, first + LATE_S)
     n = grid(ears.fs)

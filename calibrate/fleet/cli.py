@@ -205,14 +205,14 @@ def _copies(copies: dict[str, list[str]]) -> str:
 
 
 def _table(found: list[Statistics]) -> str:
-    head = f"{'metric':<44}{'unit':>5}{'runs':>6}{'mean':>9}{'spread':>8}{'p10':>9}{'limit':>10}{'Cpk':>7}{'failed':>8}"
+    head = f"{'metric':<44}{'unit':>5}{'runs':>6}{'mean':>9}{'spread':>8}{'p10':>9}{'limit':>10}{'Cpk':>9}{'failed':>8}"
     lines = []
     for s in found:
         limit = "-" if s.limit is None else f"{'≥' if s.sense == 'at least' else '≤'} {s.limit:.4g}"
         cpk = "-" if s.cpk is None else f"{s.cpk:.2f}"
         name = s.metric if s.step == "verify" else f"{s.metric} (predicted)"
         lines.append(
-            f"{name:<44}{s.unit:>5}{s.count:>6}{s.mean:>9.2f}{s.spread:>8.2f}{s.p10:>9.2f}{limit:>10}{cpk:>7}"
+            f"{name:<44}{s.unit:>5}{s.count:>6}{s.mean:>9.2f}{s.spread:>8.2f}{s.p10:>9.2f}{limit:>10}{cpk:>9}"
             f"{s.failed:>8}"
         )
     why = sorted({s.why_no_cpk for s in found if s.why_no_cpk})

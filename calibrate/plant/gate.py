@@ -55,6 +55,9 @@ DIRECT_DB = -10.0
 ENOUGH = 0.5
 """Share of paths in which a reflection is seen before it counts as one."""
 
+NARROW_DB = 30.0
+"""A driver whose peak is this far below the loudest one's has a narrow band at low frequencies: no arrival to go by."""
+
 SHARE = 10.0
 """Percentile of the times found that becomes the gate."""
 
@@ -209,6 +212,16 @@ def arrivals(ir: ImpulseResponse) -> tuple[Float, Float]:
         )
     at = (onset(ir.h) - ir.zero) / ir.fs
     return at.min(axis=1), at.max(axis=1)
+
+
+def first_arrival(ir: ImpulseResponse) -> Float:
+    """Arrival of the direct sound ``(position,)``, s: of the first driver within :data:`NARROW_DB` of the loudest.
+
+    A subwoofer's response rises for a long time; by itself it would arrive before the others' sound leaves.
+    """
+    peak = np.abs(ir.h).max(axis=(1, 3))
+    heard = peak >= from_db(-NARROW_DB) * peak.max(axis=1, keepdims=True)
+    return np.asarray(np.where(heard, arrivals(ir)[0], np.inf).min(axis=1))
 
 
 def lengths(gate: Gate, highest_hz: float) -> Float:

@@ -11,7 +11,9 @@ import pytest
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters.sides import crossover
+from sweetspot.calibrate.plant import gate
 from sweetspot.measure import folder, plan
+from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
@@ -142,3 +144,17 @@ def test_a_woofer_between_two_tweeters_plays_the_bass_of_all_programs(three_way:
     assert np.all(power_db(taps[:, 1:, at] / taps[:, :1, at]) < -30.0), "no tweeter plays there"
     canceled = power_db(band_means(np.abs(p.score[0, 0, 0] / p.score[0, 1, 0]) ** 2, p.f))
     assert canceled[np.argmin(np.abs(THIRD_OCTAVES - 5000.0))] > 6.0
+
+
+def test_a_subwoofer_does_not_arrive_before_the_others() -> None:
+    """Its response rises for 20 ms before the others arrive: 5 ms after time zero is the sound's arrival."""
+    fs, t = 48000, np.arange(4800) / 48000.0 - 0.04
+    h = np.zeros((1, 2, 3, 4800))
+    h[..., 0, :] = 0.01 * np.exp(-(((t - 0.005) / 0.008) ** 2)) * np.cos(2.0 * np.pi * 60.0 * (t - 0.005))
+    h[..., 1, round(0.045 * fs)], h[..., 2, round(0.046 * fs)] = 1.0, 0.8
+    table, snr = np.zeros(1, dtype=[("use", "S8")]), np.full((1, 2, 3), 60.0)
+    ir = ImpulseResponse(
+        h, fs, table, ("ear_left", "ear_right"), ("sub", "a", "b"), 1920, "Pa/FS", snr, (30.0, 19000.0)
+    )
+    assert gate.arrivals(ir)[0].min() < 0.0
+    assert gate.first_arrival(ir)[0] == pytest.approx(0.005, abs=1e-4)
