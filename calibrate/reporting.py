@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweetspot.calibrate import report as pages
 from sweetspot.calibrate import run
 from sweetspot.calibrate.verifying import named
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, tracked
-
-
-def ready() -> None:
-    """Load what every page needs, while its words are read."""
-    for face, name in ((run, "beam_of"), (pages, "write_noting_changes")):
-        getattr(face, name)
 
 
 def report(run_folder: Path, *, music: Path | None, pictures: Path | None, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from sweetspot.measure.overlap import usual
 from sweetspot.measure.plan import OverlapMode, SetName
 from sweetspot.measure.preflight import cli as preflight
 from sweetspot.measure.session import RawKept, Session, without_raw
-from sweetspot.rigs.cli import FaultsOpt
+from sweetspot.rigs.cli import DelayOpt, FaultsOpt, YesOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud, command
 from sweetspot.rigs.load import check_files, find, open_rig
 from sweetspot.rigs.names import check_serial, many
@@ -37,13 +37,6 @@ RunOpt = Annotated[
     Path | None,
     typer.Option("--run", help="Add to this run folder, or to the latest run of this unit.", callback=maybe_located),
 ]
-YesOpt = Annotated[
-    bool,
-    typer.Option(
-        "--yes", "-y", help="Start without asking; wait --delay seconds after each manual move, not for Enter."
-    ),
-]
-DelayOpt = Annotated[float, typer.Option("--delay", help="Seconds for each manual move with --yes.", min=0.0)]
 LONG_S = 1800.0
 """Playing time, s, above which a plan needs confirmation."""
 

@@ -20,6 +20,13 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.
 ShowOpt = Annotated[bool, typer.Option("--show", help="Draw the lab instead of running it.")]
 OutOpt = Annotated[Path | None, typer.Option("--out", help="With --show: the picture (.png, .svg, .pdf).")]
 
+YesOpt = Annotated[
+    bool,
+    typer.Option(
+        "--yes", "-y", help="Start without asking; wait --delay seconds after each manual move, not for Enter."
+    ),
+]
+DelayOpt = Annotated[float, typer.Option("--delay", help="Seconds for each manual move with --yes.", min=0.0)]
 FaultsOpt = Annotated[
     list[str] | None,
     typer.Option(

@@ -58,17 +58,12 @@ COMMANDS = {
         "sweetspot.calibrate.calibrating",
     ),
     "verify": Command(
-        ("calibrate",),
+        ("calibrate.command",),
         CALIBRATING,
         "Play sweeps through the processor, verify at held-out positions, and give a verdict.",
         "sweetspot.calibrate.verifying",
     ),
-    "report": Command(
-        ("calibrate",),
-        CALIBRATING,
-        "Write a self-contained report page of a run: report.html.",
-        "sweetspot.calibrate.reporting",
-    ),
+    "report": Command(("calibrate.command",), CALIBRATING, "Write a self-contained report page of a run: report.html."),
     "process": Command(
         ("processor",),
         LISTENING,

@@ -1,4 +1,4 @@
-"""``sweetspot calibrate``: its options."""
+"""``sweetspot calibrate``, ``verify`` and ``report``: their options; what they do is loaded when it is done."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from sweetspot.calibrate.verify import OWN, THROUGH
+from sweetspot.rigs.cli import DelayOpt, FaultsOpt, YesOpt
 from sweetspot.rigs.faces import work
 from sweetspot.rigs.progress import result
 from sweetspot.rigs.runs import located
@@ -22,8 +24,10 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.
 
 
 def mount(app: typer.Typer) -> None:
-    """Add the command to the roof."""
+    """Add the commands to the roof."""
     app.command("calibrate")(calibrate)
+    app.command("verify")(verify)
+    app.command("report")(report)
 
 
 def _print_keys(wanted: bool) -> None:
@@ -67,3 +71,67 @@ def calibrate(
     """Fit the filters of a unit from its session: session.h5 to filterset.h5."""
     del keys  # printed by its callback
     work("sweetspot.calibrate.calibrating", "calibrate", **locals())
+
+
+def verify(
+    run_folder: RunArg,
+    limits_file: Annotated[Path | None, typer.Option("--limits", help="Limits of the verdict: a limits.toml.")] = None,
+    kept: Annotated[Path | None, typer.Option("--records", help="Folder of records: JSON Lines, CSV, JUnit.")] = None,
+    serial: Annotated[str | None, typer.Option("--serial", help="Serial number; '-' prompts for it.")] = None,
+    pattern: Annotated[
+        str | None, typer.Option("--serial-pattern", help="Regular expression for serial numbers.")
+    ] = None,
+    through: Annotated[
+        str, typer.Option("--through", metavar="NAME", help=f"Deployed processor: {', '.join(THROUGH)}.")
+    ] = OWN,
+    upmixes: Annotated[bool, typer.Option("--upmix", help="The device has the upmix of the built-in engine.")] = False,
+    exported: Annotated[
+        Path | None, typer.Option("--exported", help="Play the export in this folder: c, lv2, pipewire.")
+    ] = None,
+    runs: Annotated[
+        str, typer.Option("--runs", metavar="ENGINE", help="Engine whose export the device runs (sets its level).")
+    ] = "",
+    again: Annotated[bool, typer.Option("--again", help="Verify a unit again that has already passed.")] = False,
+    is_golden: Annotated[bool, typer.Option("--golden", help="Reference-unit check against stored results.")] = False,
+    shift: Annotated[
+        float, typer.Option("--shift", help="Hours for which a golden-unit check is valid.", min=0.0, max=8760.0)
+    ] = 8.0,
+    plain: Annotated[bool, typer.Option("--operator", help="One big verdict and one next action.")] = False,
+    stimuli: Annotated[
+        Path | None, typer.Option("--stimuli", help="Only write the sweeps here, for playback elsewhere.")
+    ] = None,
+    recordings: Annotated[
+        Path | None, typer.Option("--recorded", help="Folder with recordings of these sweeps; needs no rig.")
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("--places", min=1, max=200, help="Verify the bank at N places far from measured ones."),
+    ] = None,
+    yes: YesOpt = False,
+    delay: DelayOpt = 10.0,
+    fault: FaultsOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Play sweeps through the processor, verify at held-out positions, and give a verdict."""
+    serial = typer.prompt("Serial number") if serial == "-" else serial
+    code = work("sweetspot.calibrate.verifying", "verify", **locals())
+    raise typer.Exit(code or 0)
+
+
+def report(
+    run_folder: RunArg,
+    music: Annotated[Path | None, typer.Option("--listen", help="Stereo file for a before/after comparison.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", help="Folder for the page's pictures as separate PNG files.")
+    ] = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Write a self-contained report page of a run: report.html."""
+    work(
+        "sweetspot.calibrate.reporting",
+        "report",
+        run_folder=run_folder,
+        music=music,
+        pictures=pictures,
+        as_json=as_json,
+    )
