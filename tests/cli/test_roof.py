@@ -252,10 +252,10 @@ def test_only_the_command_that_is_called_is_prepared() -> None:
 
 @pytest.mark.parametrize(
     ("command", "session"),
-    [("calibrate", {0, seal.BLOCK}), ("verify", {seal.BLOCK}), ("process", {0}), ("measure", {seal.BLOCK})],
+    [("calibrate", {0, seal.BLOCK}), ("verify", {seal.BLOCK}), ("process", set()), ("measure", {seal.BLOCK})],
 )
 def test_files_of_a_run_are_hashed_before_modules_load(command: str, session: set[int], tmp_path: Path) -> None:
-    """As the command asks for them: as a whole, or what follows the user block."""
+    """As the command asks for them: as a whole, or what follows the user block; of an older session nothing to play."""
     for name in ("session.h5", "filterset.h5"):
         (tmp_path / name).write_bytes(bytes(seal.LARGE))
     before = set(seal._underway)
