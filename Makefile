@@ -62,16 +62,20 @@ $(VENV)/.ready-bench: $(VENV)/.ready-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,bench]"
 	touch $@
 
-# Debian packages of the tests: audio server, browser, engines to compare with.
+# Debian packages of the tests: audio server, browser, engines to compare with. From Debian 13 on, jack_wait and
+# jack_freewheel are in a package of their own, which Debian 12 does not know.
 debian:
 	@missing=""; for p in $(DEBIAN); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
-	[ -z "$$missing" ] && exit 0; \
+	tools=""; command -v jack_wait >/dev/null || tools=" jack-example-tools"; \
+	[ -z "$$missing$$tools" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ]; then run=""; \
 	elif sudo -n true 2>/dev/null; then run="sudo"; \
 	else echo "The tests need Debian packages that are not installed, and neither root nor sudo is at hand."; \
-	     echo "Install them, then run make test again:"; echo "  apt-get install --no-install-recommends$$missing"; exit 1; fi; \
+	     echo "Install them, then run make test again:"; echo "  apt-get install --no-install-recommends$$missing"; \
+	     [ -z "$$tools" ] || echo "  and from Debian 13 on:$$tools"; exit 1; fi; \
 	export DEBIAN_FRONTEND=noninteractive; \
-	$$run apt-get update -qq && $$run apt-get install -y -qq --no-install-recommends $$missing
+	$$run apt-get update -qq; apt-cache show $$tools >/dev/null 2>&1 || tools=""; \
+	$$run apt-get install -y -qq --no-install-recommends $$missing $$tools
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -107,7 +107,7 @@ def _free_name() -> Iterator[str]:
 def server(fs: int, period: int = 1024) -> Iterator[Server]:
     """A server while it lasts."""
     if missing := [t for t in TOOLS if shutil.which(t) is None]:
-        pytest.fail(f"not installed: {', '.join(missing)}; `make test` installs it (apt-get install jackd2)")
+        pytest.fail(f"not installed: {', '.join(missing)}; `make debian` installs it")
     with _free_name() as name:
         yield from _served(name, fs, period)
 

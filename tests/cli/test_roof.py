@@ -251,13 +251,23 @@ def test_only_the_command_that_is_called_is_prepared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "session"),
-    [("calibrate", {0, seal.BLOCK}), ("verify", {seal.BLOCK}), ("process", set()), ("measure", {seal.BLOCK})],
+    ("command", "newer_s", "session"),
+    [
+        ("calibrate", -1, {0, seal.BLOCK}),
+        ("verify", 1, {seal.BLOCK}),
+        ("process", 1, {0}),
+        ("process", -1, set()),
+        ("report", -1, {seal.BLOCK}),
+        ("measure", 1, {seal.BLOCK}),
+    ],
 )
-def test_files_of_a_run_are_hashed_before_modules_load(command: str, session: set[int], tmp_path: Path) -> None:
-    """As the command asks for them: as a whole, or what follows the user block; of an older session nothing to play."""
+def test_files_of_a_run_are_hashed_before_modules_load(
+    command: str, newer_s: int, session: set[int], tmp_path: Path
+) -> None:
+    """As the command asks for them: as a whole, or what follows the user block."""
     for name in ("session.h5", "filterset.h5"):
         (tmp_path / name).write_bytes(bytes(seal.LARGE))
+    os.utime(tmp_path / "session.h5", ((tmp_path / "filterset.h5").stat().st_mtime + newer_s,) * 2)
     before = set(seal._underway)
     hash_files([command, "show", str(tmp_path), "--json"])
     wanted = [(tmp_path / "session.h5", start) for start in session] + [(tmp_path / "filterset.h5", seal.BLOCK)]
