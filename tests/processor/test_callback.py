@@ -299,6 +299,16 @@ def test_inputs_of_the_device(machine: Machine) -> None:
         assert np.concatenate(each, axis=1)[[4, 0, 1]] == pytest.approx(wanted, abs=1e-6)
 
 
+def test_the_only_input_of_a_device_is_held_to_full_scale_too(machine: Machine) -> None:
+    """It feeds both sides; filters that move a driver far take no more."""
+    it, x = Live(replace(filters(1), most_db=3.0), heard=(1, 1, 1)), 4.0 * noise(20, 0.4)[:1]
+    assert np.abs(x).max() > 2.0
+    loud_start(it)
+    each = [it.one(heard=x[:, i : i + BLOCK].T) for i in range(0, x.shape[1], BLOCK)]
+    wanted = alone(filters(1), np.clip(x[[0, 0]], -1.0, 1.0))
+    assert np.concatenate(each, axis=1)[[4, 0, 1]] == pytest.approx(wanted, abs=1e-6)
+
+
 def test_what_comes_from_the_ring_is_not_clipped_again(machine: Machine) -> None:
     f, x = replace(filters(1), most_db=3.0), noise(20, 1.0)
     assert np.abs(x).max() > 2.0
