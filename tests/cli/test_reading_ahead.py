@@ -54,7 +54,7 @@ def typed(folder: Path, *words: str, changed: str = "") -> tuple[str, str, int, 
     out, _, ended = done.stdout.rpartition("\n")
     code, left, loaded = json.loads(ended)
     assert left is None
-    return out, re.sub("Compiling loops.*\n", "", done.stderr), code, loaded  # said by a first use alone
+    return out, re.sub("Compiling loops.*\n", "", done.stderr), code, loaded  # printed at a first use alone
 
 
 def test_words_are_understood_as_without_a_copy(folder: Path) -> None:
