@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.measure.deconvolve import Inverse, Spectra, circular, edges
 from sweetspot.measure.smooth import SMOOTH_BINS, running_mean, running_median
@@ -73,8 +74,7 @@ class Distortion:
         Keys are ``hz``, ``thd``, ``floor``, ``h2`` to ``h5``; not a number where it lies below the floor.
         """
         rows = []
-        level = self.level[mic]
-        played = (self.f >= lowest_hz) & (level >= 10.0 ** (-PLAYED_DB / 20.0) * np.median(level))
+        played = (self.f >= lowest_hz) & self.played(mic)
         for centre in 125.0 * 2.0 ** np.arange(7):
             inside = played & (self.f >= centre / np.sqrt(2.0)) & (self.f < centre * np.sqrt(2.0))
             if not inside.any():
@@ -83,6 +83,11 @@ class Distortion:
             rows.append({"hz": float(centre), "thd": _rms(self.thd[mic, inside]),
                          "floor": _rms(self.thd_floor[mic, inside]), **each})  # fmt: skip
         return rows
+
+    def played(self, mic: int) -> NDArray[np.bool_]:
+        """Fundamentals ``(frequency,)`` that harmonics can be related to: not :data:`PLAYED_DB` below their median."""
+        level = self.level[mic]
+        return np.asarray(level >= 10.0 ** (-PLAYED_DB / 20.0) * np.median(level))
 
     @property
     def thd_floor(self) -> Float:

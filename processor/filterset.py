@@ -71,7 +71,7 @@ class FilterSet:
     delay_samples
         Modelling delay common to all programs, samples.
     headroom_db
-        Attenuation already inside ``taps`` so that full-scale stereo stays within the ceiling, dB.
+        Attenuation already inside ``taps`` (gain staging), dB.
     channels
         Output channel of each driver, counted from 1.
     source

@@ -186,7 +186,8 @@ def _lines(filters: FilterSet, out: Path, done: Rendered) -> str:
     levels = zip(filters.drivers, done.peak, done.rms, strict=True)
     rows = [f"  {name:<16} {_levels(peak, rms)}" for name, peak, rms in levels]
     room = f"headroom {done.headroom_db:.2f} dB below" if done.peak.any() else "only silence, below"
-    worked = f"limiter: up to {done.limiter_db:.2f} dB on {done.limited} samples" if done.limited else "limiter: idle"
+    share = 100.0 * done.limited / max(done.samples, 1)
+    worked = f"guard: up to {done.limiter_db:.2f} dB, {share:.0f} % of the time" if done.limited else "guard: idle"
     return "\n".join(
         [
             f"{out}: {many(len(filters.drivers), 'driver')}, {done.samples} samples at {done.fs} Hz",

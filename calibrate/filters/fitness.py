@@ -117,7 +117,7 @@ def _sorted(ears: ImpulseResponse, rig: Description) -> None:
     if float(np.sum(y[aside] * lead[aside])) < 0.0 and (y[aside] * lead[aside] < 0.0).all():
         text = ", ".join(
             f"{ears.drivers[d]!r} (y = {100 * y[d]:+.0f} cm) reaches the {'left' if lead[d] < 0 else 'right'} ear "
-            f"{1e6 * abs(lead[d]):.0f} us sooner"
+            f"{1e6 * abs(lead[d]):.0f} µs sooner"
             for d in np.flatnonzero(aside)
         )
         raise BadInput(

@@ -195,7 +195,7 @@ def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, beside: Besid
     if abs(slope) > DELAY_S or abs(late) > most_late:
         slope = late if abs(late) > most_late else slope
         side = "late" if slope < 0 else "early"
-        text = f"driver {name!r} is {1e6 * abs(slope):.0f} us {side}: its place, its channel's delay ({far})"
+        text = f"driver {name!r} is {1e6 * abs(slope):.0f} µs {side}: its place, its channel's delay ({far})"
         return UnitFault("driver", name, "delay", text)
     uneven = float(np.percentile(np.abs(level[inside] - middle), 90))
     if abs(level_off) > most_level or (abs(middle) > LEVEL_DB and uneven < 0.7 * abs(middle)):

@@ -15,6 +15,7 @@ from sweetspot.calibrate.report import evidence, image_plots
 from sweetspot.calibrate.report.evidence import Evidence
 from sweetspot.calibrate.report.pictures import Picture, beside, picture
 from sweetspot.calibrate.study import FrontPoint, pareto
+from sweetspot.calibrate.verify import figures as judged
 from sweetspot.calibrate.verify import whole_response
 from sweetspot.measure.smooth import THIRD_OCTAVES, third_octaves
 from sweetspot.rigs.units import Float, hertz
@@ -238,13 +239,12 @@ def header(e: Evidence) -> list[dict[str, str]]:
             if level is not None:
                 value = f"{level.mean:.1f}"
                 ends = " to ".join(map(hertz, wide.ends_of(level)))
-                more = f"{ends}, ± {level.spread:.1f} over {level.heads} head positions"
+                more = f"{ends}, ±\N{NO-BREAK SPACE}{level.spread:.1f} over {level.heads} head positions"
             found.append(_tile(f"Cancellation, {name}", value, " dB", more))
     else:
-        direct_db = evidence.cancellations(e)["predicted"].mean
-        found.append(
-            _tile("Cancellation, direct sound", f"{direct_db.mean():.1f}", " dB", "predicted, 200 Hz to 8 kHz")
-        )
+        inside, over = judged.band(whole_response.WIDE, e.fitted.prediction.lowest)
+        direct_db = evidence.cancellations(e)["predicted"].mean[inside].mean()
+        found.append(_tile("Cancellation, direct sound", f"{direct_db:.1f}", " dB", f"predicted, {over}"))
     if e.image:
         found.append(_tile("Direct to reverberant, sides", f"{min(drr[0], drr[1]):.1f}", " dB",
                            f"plain stereo {min(before[0], before[1]):.1f}"))  # fmt: skip

@@ -120,6 +120,7 @@ def differences(ax: Axes, measured_db: Float, predicted_db: Float) -> None:
     ax.axhline(0.0, color=measured.SOFT, linewidth=0.8)
     reach = max(float(np.abs(gap).max()) * 1.2, 0.05)
     ax.set_ylim(-reach, reach)
-    ax.set_ylabel("difference,\ndB", fontsize=8)
+    ax.set_ylabel("\N{GREEK CAPITAL LETTER DELTA}, dB", fontsize=8, labelpad=1)
+    ax.tick_params(axis="y", labelsize=8)
     ax.grid(True, axis="y", color=measured.GRID, linewidth=0.6)
     ax.set_axisbelow(True)

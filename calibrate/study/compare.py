@@ -17,6 +17,7 @@ from sweetspot.calibrate.filters.sides import Cost
 from sweetspot.calibrate.filters.sides import pair as sides
 from sweetspot.calibrate.plant import Plant, error_of, metrics, programme_of
 from sweetspot.calibrate.study import classical
+from sweetspot.calibrate.study.overview import NOTHING_DB
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, smoothed
 from sweetspot.rigs.units import Complex, Float, from_db, power_db
 
@@ -263,7 +264,8 @@ def table(found: tuple[DesignRow, ...], title: str) -> str:
             f"{m:5.1f}/{p:5.1f}/{n:5.1f} E{e:+4.0f} "
             for m, p, n, e in zip(r.mean, r.p10, r.nominal, r.effort, strict=True)
         )
-        lines.append(f"{r.name:<15}{cells} {r.colour_nominal:4.1f}/{r.colour_scored:4.1f}  {r.ringing:6.0f}")
+        ringing = f"{r.ringing:.0f}" if r.ringing >= NOTHING_DB else "none"
+        lines.append(f"{r.name:<15}{cells} {r.colour_nominal:4.1f}/{r.colour_scored:4.1f}  {ringing:>6}")
     return "\n".join(lines)
 
 

@@ -56,8 +56,8 @@ def table(front: Sequence[FrontPoint], share: float) -> str:
     title = "Pareto front of width and depth (image.prefer: 0 depth, 0.5 balanced, 1 width)"
     head = f"{'prefer':>8} {'width':>8} {'balance':>8} {'focus':>7} {'DRR re plain':>13} {'music re plain':>15}"
     rows = [
-        f"{p.prefer:8.2f} {p.width_deg:6.1f} ° {p.balance_deg:6.1f} ° {p.focus_deg:5.1f} ° {p.drr_re_plain_db:10.1f} dB"
-        f" {p.music_re_plain_db:12.1f} dB{'  <- this design' if p is own else ''}"
+        f"{p.prefer:8.2f} {p.width_deg:6.1f} ° {p.balance_deg:z6.1f} ° {p.focus_deg:5.1f} ° "
+        f"{p.drr_re_plain_db:z10.1f} dB {p.music_re_plain_db:z12.1f} dB{'  <- this design' if p is own else ''}"
         for p in front
     ]
     return "\n".join([title, head, *rows])

@@ -73,8 +73,9 @@ class Beaten:
         others = [i for i in range(len(a.mean)) if i not in self.bands]
         if others:
             most = max(others, key=lambda i: a.mean[i] - b.mean[i])
-            lines.append(f"In the other bands {a.name} is better by up to {a.mean[most] - b.mean[most]:.1f} dB "
-                         f"({_hz(most)}).")  # fmt: skip
+            better = a.mean[most] - b.mean[most]
+            lines.append(f"In the other bands {a.name} is better by up to {better:.1f} dB ({_hz(most)})."
+                         if better >= AHEAD_DB else "In the other bands the two are equal.")  # fmt: skip
         return " ".join(lines)
 
     def _matched(self, m: DesignRow) -> str:

@@ -75,13 +75,13 @@ def text(fitted: Fitted, found: tuple[Missed, ...], head: str, angle_deg: float)
     far = fitted.far_ear
     lines = [
         f"Virtual loudspeakers at ±{angle_deg:g}°: far over near ear fitted to {head} within {far.error_db:.1f} dB "
-        f"(shelf {far.shelf:.2f} from {far.corner_hz:.0f} Hz, {1e6 * far.delay_s:.0f} us). Error, rms of third "
+        f"(shelf {far.shelf:.2f} from {far.corner_hz:.0f} Hz, {1e6 * far.delay_s:.0f} µs). Error, rms of third "
         f"octaves: levels {LEVEL_HZ[0]:g} Hz to {LEVEL_HZ[1] / 1000:g} kHz, delays {DELAY_HZ[0]:g} Hz to "
         f"{DELAY_HZ[1] / 1000:g} kHz:"
     ]
     lines += [
         f"  {m.side:>5} at {'the nominal head' if m.heads == 'nominal' else f'{m.count} scoring heads'}: "
-        f"{m.level_db:.1f} dB, {m.delay_us:.0f} us"
+        f"{m.level_db:.1f} dB, {m.delay_us:.0f} µs"
         for m in found
     ]
     return "\n".join(lines)

@@ -16,6 +16,20 @@ def arrival(h: Float, zero: int) -> int:
     return zero + int(onset(h[..., zero:]).min())
 
 
+def in_band(h: Float, fs: int, band: tuple[float, float]) -> Float:
+    """Responses ``(..., tap)`` without what lies outside a band in Hz, zero phase.
+
+    A deconvolution rings beside the swept band, which would be taken for a decay. Half cosines over an octave inside
+    the lower and a third octave inside the upper end are short in time themselves.
+    """
+    size = 2 * h.shape[-1]
+    f = np.maximum(np.fft.rfftfreq(size, 1.0 / fs), 1e-3)
+    up = np.clip(np.log2(f / band[0]), 0.0, 1.0)
+    down = np.clip(3.0 * np.log2(band[1] / f), 0.0, 1.0)
+    weight = (0.5 - 0.5 * np.cos(np.pi * up)) * (0.5 - 0.5 * np.cos(np.pi * down))
+    return np.asarray(np.fft.irfft(np.fft.rfft(h, size, axis=-1) * weight, size, axis=-1)[..., : h.shape[-1]])
+
+
 def energy_decay_db(h: Float) -> Float:
     """Schroeder decay ``(..., tap)``, dB re the whole energy (Schroeder 1965: backward integration)."""
     left = np.cumsum((h**2)[..., ::-1], axis=-1)[..., ::-1]

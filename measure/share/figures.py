@@ -153,7 +153,7 @@ def _figure(title: str, size: tuple[float, float], rows: int = 1, columns: int =
 
 def _place(ears: ImpulseResponse, row: int) -> str:
     p = ears.positions[row]
-    return f"head {p['x']:.2f} m ahead, {100 * p['y']:+.0f} cm to the left, turned {p['yaw_deg']:+.0f}°"
+    return f"head {p['x']:.2f} m ahead, {100 * p['y']:z.0f} cm to the left, turned {p['yaw_deg']:z.0f}°"
 
 
 def _spl(magnitude: Float) -> Float:
@@ -199,12 +199,13 @@ def _decays(shown: Shown, ears: ImpulseResponse) -> Figure:
     mic = 0
     h = ears.h[shown.position, mic]
     start = decay.arrival(h, ears.zero)
-    late = h[:, start:]
+    late = decay.in_band(h, ears.fs, ears.band)[:, start:]
     f = np.geomspace(max(ears.band[0], 200.0), ears.band[1], 200)
     columns = min(len(ears.drivers), COLUMNS)
     rows = 1 + -(-len(ears.drivers) // columns)
     title = f"{shown.unit}: decay at the {named(ears.mics[mic])}, {_place(ears, shown.position)}"
-    figure = _figure(title, (3.2 * max(columns, 3), 3.0 * rows), rows, columns, below=0.85, beside=0.75)
+    width, height = 3.2 * max(columns, 3) + 0.8, 3.0 * rows
+    figure = _figure(title, (width, height), rows, columns, below=0.85, beside=0.75, right=0.95)
     grid = figure.add_gridspec(rows, columns)
     t = np.arange(late.shape[-1]) / ears.fs
     plots.energy_decays(figure.add_subplot(grid[0, :]), t, decay.energy_decay_db(late), ears.drivers)
@@ -213,6 +214,8 @@ def _decays(shown: Shown, ears: ImpulseResponse) -> Figure:
         level, times = decay.spectral_decay(h[i], ears.fs, start, DECAY_S, f)
         plots.spectral_decay(ax, times, f, level)
         ax.set_title(named(name), loc="left")
+    beside = figure.add_axes((1.0 - 0.8 / width, 0.5 / height, 0.12 / width, ax.get_position().height))
+    plots.colour_scale(beside, "magma", plots.DECAYED_DB, "dB re the highest level")
     return figure
 
 

@@ -21,6 +21,9 @@ DRIVERS = ("#0b6cb6", "#d1570b", "#0a8067", "#a8468c", "#8a6d00", "#3c8fc9", "#5
 PICTURED_DB = (-30.0, 6.0)
 """Levels that the polar maps show, dB re on-axis."""
 
+DECAYED_DB = (-48.0, 0.0)
+"""Levels that the decay of a spectrum shows, dB re its highest."""
+
 STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
@@ -171,7 +174,7 @@ def energy_decays(ax: Axes, t: Float, level: Float, names: Sequence[str]) -> Non
     ax.set_xlim(1000.0 * t[0], 1000.0 * t[-1])
     ax.set_ylim(-80.0, 2.0)
     ax.set_xlabel("time after the arrival, ms")
-    ax.set_ylabel("Schroeder decay, dB")
+    ax.set_ylabel("Schroeder decay of the measured band, dB")
     ax.grid(True, color=GRID, linewidth=0.7)
     key(ax)
 
@@ -180,7 +183,7 @@ def spectral_decay(ax: Axes, t: Float, f: Float, level: Float) -> None:
     """Decay of a spectrum ``(time, frequency)`` in dB re its highest level: time downwards, a contour each 12 dB."""
     frequencies(ax, float(f[0]), float(f[-1]))
     ax.set_ylim(1000.0 * t[-1], 0.0)
-    _shaded(ax, f, 1000.0 * t, level, (-48.0, 0.0), "magma")
+    _shaded(ax, f, 1000.0 * t, level, DECAYED_DB, "magma")
     lines = ax.contour(f, 1000.0 * t, level, levels=[-36.0, -24.0, -12.0], colors="#ffffff", linewidths=0.6, alpha=0.75)
     lines.set_linestyle("solid")
     ax.grid(False)
@@ -188,13 +191,17 @@ def spectral_decay(ax: Axes, t: Float, f: Float, level: Float) -> None:
 
 
 def distortion(ax: Axes, made: Distortion, mic: int) -> None:
-    """Harmonics and their total re the fundamental, over its frequency; the noise floor below them is dashed."""
+    """Harmonics and their total re the fundamental, over its frequency; the noise floor below them is dashed.
+
+    Nothing is drawn where the fundamental is hardly played, as below a driver's band.
+    """
+    shown = np.where(made.played(mic), 1.0, np.nan)
     for i, n in enumerate(ORDERS):
         colour, width = DRIVERS[i], 1.5 if n < 4 else 1.0
-        ax.plot(made.f, made.harmonics[mic, i], color=colour, linewidth=width, label=f"harmonic {n}")
-    ax.plot(made.f, made.thd[mic], color=INK, linewidth=1.6, label="total", zorder=1)
+        ax.plot(made.f, shown * made.harmonics[mic, i], color=colour, linewidth=width, label=f"harmonic {n}")
+    ax.plot(made.f, shown * made.thd[mic], color=INK, linewidth=1.6, label="total", zorder=1)
     floor = np.where(made.thd_floor[mic] > 0.0, made.thd_floor[mic], np.nan)
-    ax.plot(made.f, floor, color=SOFT, linewidth=0.9, linestyle=(0, (3, 2)), label="noise floor")
+    ax.plot(made.f, shown * floor, color=SOFT, linewidth=0.9, linestyle=(0, (3, 2)), label="noise floor")
     frequencies(ax, float(made.f[0]), float(made.f[-1]))
     ax.set_yscale("log")
     ax.set_ylim(1e-5, 1.0)

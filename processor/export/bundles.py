@@ -1,4 +1,4 @@
-"""The content of an export: files by name with notes, and the linear stereo form for engines without an upmix."""
+"""The content of an export: files by name with notes, and plain stereo for engines without an upmix."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sweetspot.rigs.units import Real, db
 
 SIDES = ("left", "right")
 NO_UPMIX = (
-    "This engine has no upmix: it runs the linear stereo form, left and right through their own filters; "
-    "what is common to both stays a phantom centre. The centre program is not used."
+    "This engine has no upmix: it plays plain stereo, left and right through their own filters; what is common to "
+    "both stays a phantom centre, and the centre program is not used."
 )
 LINEAR = (
     "This engine has no upmix: it runs three programs by a fixed share, C = {a:g} (L + R), left and right keep L - C "
@@ -49,12 +49,12 @@ class Bundle:
 
 
 def stereo(filterset: FilterSet) -> Real:
-    """Filters of the linear stereo form, ``(2, driver, tap)``: left and right."""
+    """Filters of plain stereo, ``(2, driver, tap)``: left and right."""
     return np.asarray(filterset.taps[[filterset.programs.index(side) for side in SIDES]])
 
 
 def notes(filterset: FilterSet) -> tuple[str, ...]:
-    """Notes for every engine with the linear stereo form."""
+    """Notes for every engine that plays stereo."""
     order = ", ".join(f"{c} {name}" for c, name in zip(filterset.channels, filterset.drivers, strict=True))
     return (
         f"sweetspot filters of unit {filterset.unit_serial} at {filterset.fs} Hz, {filterset.length} taps; "
@@ -76,7 +76,7 @@ def pair_name(filterset: FilterSet, program: int, driver: int, suffix: str) -> s
 
 
 def pairs(filterset: FilterSet, suffix: str) -> list[tuple[int, int, str, Real]]:
-    """Side, driver, file name and filter of the linear stereo form, side after side."""
+    """Side, driver, file name and filter of plain stereo, side after side."""
     rows = [filterset.programs.index(side) for side in SIDES]
     return [
         (i, o, pair_name(filterset, row, o, suffix), filterset.taps[row, o])

@@ -46,7 +46,7 @@ def without_guard(filterset: FilterSet, engine: str, options: Options | None = N
         return filterset, 0.0, ""
     cost = -float(db(gain))
     note = (
-        f"{engine} has no guard: the filters' gain is lowered by {cost:.1f} dB, so that full-scale stereo keeps to the "
+        f"For {engine}, without a guard, the filters' gain is lowered by {cost:.1f} dB: full-scale stereo keeps to the "
         f"ceiling. It plays {cost:.1f} dB lower than sweetspot process, minus the guard's reduction on loud programme; "
         f"the c, lv2 and pipewire exports have the guard and keep the level."
     )

@@ -27,6 +27,12 @@ BEHIND = row("Kirkeby", [12.0, 16.2, 18.0, 18.0, 17.0], effort=6.0, drifted=14.0
 SINGLE = row(ALONE, [30.0] * 5, effort=0.0, drifted=0.0, p10=0.0, loudness=0.0)
 
 
+def test_equal_bands_are_not_called_better_by_nothing() -> None:
+    (found,) = reasons.beaten((OWN, row("contrast", [22.0, 18.0, 20.0, 20.0, 25.01], effort=8.0, drifted=15.0,
+                                        p10=12.0, loudness=-4.5)))  # fmt: skip
+    assert found.text.endswith("In the other bands the two are equal.")
+
+
 def test_a_design_with_the_higher_mean_is_named_with_figures_and_differences() -> None:
     (found,) = reasons.beaten((OWN, AHEAD, BEHIND, SINGLE))
     assert (found.theirs, found.bands) == (AHEAD, (1, 2))

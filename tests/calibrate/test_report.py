@@ -260,7 +260,7 @@ def test_same_run_same_page(verified: Path) -> None:
 def test_a_run_not_verified_yet_says_so_and_what_to_do(unheard: Path) -> None:
     message = Page(report.write(unheard).read_text(encoding="utf-8")).text
     assert "NOT VERIFIED" in message
-    assert f"sweetspot verify {unheard.name}" in message
+    assert f"sweetspot verify runs/{SERIAL}/{unheard.name}" in message  # a path from where sweetspot was called
     assert "PASS" not in message
     assert "✓ pass" not in message
 
@@ -317,8 +317,9 @@ def test_browser_opens_it_without_complaint(verified: Path, tmp_path: Path, widt
     done = browsed(browser, frame, tmp_path)
     assert "CONSOLE" not in done.stderr, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert (
-        f'data-found="window {width}: fits true, enlarged true, value true, put back true, by keys true"' in done.stdout
-    )
+        f'data-found="window {width}: fits true, enlarged true, value true, put back true, by keys true, '
+        'printed whole true"'
+    ) in done.stdout
 
 
 PROBE = """addEventListener("load", () => {
@@ -333,9 +334,13 @@ PROBE = """addEventListener("load", () => {
   const button = box.parentElement.querySelector(".enlarge"), tip = d.getElementById("tip");
   const key = (name) => button.dispatchEvent(new KeyboardEvent("keydown", {key: name, bubbles: true}));
   key("ArrowRight"); const first = tip.textContent; key("ArrowRight");
+  dispatchEvent(new Event("beforeprint"));
+  const printed = !d.querySelector("details:not([open])");  // paper cannot be unfolded
+  dispatchEvent(new Event("afterprint"));
+  const folded = d.querySelector("details:not([open])") !== null;
   const keys = /Hz\\n/.test(first) && tip.textContent !== first && !tip.hidden;
   setTimeout(() => parent.postMessage(`window ${innerWidth}: fits ${fits}, enlarged ${enlarged}, value ${value}, ` +
-    `put back ${box.contains(svg)}, by keys ${keys}`, "*"), 200);
+    `put back ${box.contains(svg)}, by keys ${keys}, printed whole ${printed && folded}`, "*"), 200);
 });"""
 """Tries a page as a reader would, and reports to its frame (a window itself is never as narrow as a phone)."""
 

@@ -132,6 +132,18 @@ def test_energy_decay_of_an_exponential_is_a_line() -> None:
     assert slope == pytest.approx(-60.0 / rt, rel=0.01)
 
 
+def test_what_rings_beside_the_band_is_no_decay() -> None:
+    """A spike, and a ringing above the swept band 20 dB below it: only the spike is a decay of the device."""
+    fs, t = 48000, np.arange(4000) / 48000
+    h = np.zeros((1, 4300))
+    h[0, 300] = 1.0
+    h[0, 300:] += 0.1 * np.sin(2 * np.pi * 22500.0 * t)
+    level = decay.energy_decay_db(decay.in_band(h, fs, (40.0, 20000.0))[:, 300:])[0]
+    assert level[0] == 0.0
+    assert decay.energy_decay_db(h[:, 300:])[0, 960] > -2.0
+    assert level[960] < -40.0  # the tone begins within the band
+
+
 def test_spectral_decay_finds_the_resonance_that_rings() -> None:
     """A spike and a ringing tone 20 dB below: after a millisecond only the tone's frequency is left."""
     fs, start = 48000, 300

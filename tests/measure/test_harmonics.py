@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from scipy import fft, signal
 
@@ -16,6 +17,7 @@ from sweetspot.measure import distortion, plan
 from sweetspot.measure.deconvolve import inverse, loopback_delay
 from sweetspot.measure.distortion import ORDERS, Distortion
 from sweetspot.measure.listener import CaptureAnalyser
+from sweetspot.measure.share import plots
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import parse
@@ -95,9 +97,14 @@ def test_octaves_that_are_hardly_played_are_left_out(sweep: Sweep) -> None:
     played = stimulus(sweep, 0.8, FS - FS % 2 - len(sweep.x) % 2)
     steep = signal.butter(10, 500.0, "high", fs=FS, output="sos")
     noise = 1e-4 * np.random.default_rng(5).standard_normal(len(played))
-    rows = found_in(sweep, signal.sosfilt(steep, through(played, {2: 0.01})) + noise, played).in_octaves(0)
+    found = found_in(sweep, signal.sosfilt(steep, through(played, {2: 0.01})) + noise, played)
+    rows = found.in_octaves(0)
     assert [row["hz"] for row in rows] == [500.0, 1000.0, 2000.0, 4000.0, 8000.0]
     assert max(row["floor"] for row in rows) < 0.5
+    ax = Figure().subplots()
+    plots.distortion(ax, found, 0)
+    shown = [x[np.isfinite(y)] for x, y in (np.asarray(line.get_data(), float) for line in ax.lines)]
+    assert min(x.min() for x in shown if len(x)) > 300.0
 
 
 def test_the_lab_s_tones_say_the_same(crooked_text: str, lab_rig: Callable[..., Rig], tmp_path: Path) -> None:
