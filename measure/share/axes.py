@@ -239,6 +239,7 @@ class Names(Artist):
         self.handles, self.labels = ax.get_legend_handles_labels()
         self.columns = max(min(columns, len(self.labels)), 1)
         self.set_zorder(5.0)
+        self.set_clip_on(False)  # else a picture cut to its content would be cut to the axes
         ax.add_artist(self)
 
     @property

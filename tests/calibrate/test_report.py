@@ -445,6 +445,8 @@ def test_names_of_many_drivers_stay_within_their_picture(count: int, rows: int) 
     height = figure.bbox.height
     assert box.y1 <= height + 4.0, f"{rows} rows of names reach above the picture"
     assert box.y0 >= figure.axes[0].get_window_extent(renderer).y1 - 2.0
+    saved = figure.get_tightbbox(renderer)  # type: ignore[arg-type]
+    assert saved.y1 * figure.dpi >= box.y1 - 1.0, "a picture saved as a file has lost its names"
 
 
 def test_a_page_that_would_be_the_same_is_left(verified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
