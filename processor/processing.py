@@ -186,7 +186,7 @@ def _lines(filters: FilterSet, out: Path, done: Rendered) -> str:
     levels = zip(filters.drivers, done.peak, done.rms, strict=True)
     rows = [f"  {name:<16} {_levels(peak, rms)}" for name, peak, rms in levels]
     room = f"headroom {done.headroom_db:.2f} dB below" if done.peak.any() else "only silence, below"
-    share = 100.0 * done.limited / max(done.samples, 1)
+    share = min(100.0 * done.limited / max(done.samples, 1), 100.0)  # it also works on what the delay leaves out
     worked = f"guard: up to {done.limiter_db:.2f} dB, {share:.0f} % of the time" if done.limited else "guard: idle"
     return "\n".join(
         [

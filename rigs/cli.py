@@ -38,6 +38,12 @@ FaultsOpt = Annotated[
 ]
 
 
+NO_DEVICE = (
+    "no audio device was found; connect one, or try the virtual lab: as a rig (sweetspot demo), or as a sound card on "
+    "a JACK server (sweetspot rig lab desk-jack)"
+)
+
+
 def mount(app: typer.Typer) -> None:
     """Add this room's commands to the roof."""
     purpose = "Devices, checks and calibrations, and the virtual lab as a sound card."
@@ -54,7 +60,7 @@ def devices(as_json: JsonOpt = False) -> None:
     from sweetspot.rigs import portaudio  # the lab and what simulates it would only make this list slow
 
     found = portaudio.devices()
-    lines = "\n".join(d.text() for d in found) or "no audio device was found"
+    lines = "\n".join(d.text() for d in found) or NO_DEVICE
     result({"devices": [asdict(d) for d in found]}, lines, as_json=as_json)
 
 

@@ -178,7 +178,8 @@ def predicted(
 def levels(rig: Description, ears: ImpulseResponse, filters: FilterSet) -> UnitLevels:
     """Levels of the arms on the unit as :func:`predicted`."""
     plain, matrix = ways.on_unit(ears, np.array([d.at for d in rig.driver]), filters)
-    return levels_of((plain, matrix, ways.calibrated(ears, filters)), filters, nominal(Heads.of(ears)))
+    found = levels_of((plain, matrix, ways.calibrated(ears, filters)), filters, nominal(Heads.of(ears)))
+    return found if ears.unit == "Pa/FS" else replace(found, max_spl_db=None)
 
 
 def of_verification(

@@ -29,7 +29,7 @@ class Loudness:
         Loudness (BS.1770) of every arm and programme over plain stereo at the same driver ceiling, dB.
     max_spl_db
         Largest sound pressure level of the calibrated unit (time weighting F, mean of both ears) with a full-scale
-        programme, dB re 20 uPa, the guard's gain reduction included.
+        programme, dB re 20 uPa, the guard's gain reduction included; ``None`` if responses are not in pascal.
     insertion_db
         Loudness that the filters cost on music against plain stereo, dB.
     headroom_db
@@ -37,14 +37,14 @@ class Loudness:
     """
 
     re_plain_db: dict[str, dict[str, float]]
-    max_spl_db: float
+    max_spl_db: float | None
     insertion_db: float
     headroom_db: float
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float | None]:
         """The figures of the unit for JSON."""
         return {
-            "max_spl_db": round(self.max_spl_db, 2),
+            "max_spl_db": None if self.max_spl_db is None else round(self.max_spl_db, 2),
             "insertion_db": round(self.insertion_db, 2),
             "headroom_db": round(self.headroom_db, 2),
         }
@@ -55,9 +55,13 @@ class Loudness:
         own = self.re_plain_db["calibrated"]
         return (
             f"loudness re plain stereo at the same driver ceiling: music {own['music']:+z.1f} dB, speech "
-            f"{own['speech']:+z.1f} dB; at most {self.max_spl_db:z.1f} dB SPL at the listener; music stays "
-            f"{self.headroom_db:z.1f} dB under the ceiling"
+            f"{own['speech']:+z.1f} dB; {self.largest}; headroom of music {self.headroom_db:z.1f} dB"
         )
+
+    @property
+    def largest(self) -> str:
+        """The largest level in words."""
+        return "SPL unknown" if self.max_spl_db is None else f"at most {self.max_spl_db:z.1f} dB SPL at the listener"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class UnitLevels:
     """
 
     loudness_db: dict[str, dict[str, float]]
-    max_spl_db: float
+    max_spl_db: float | None
     headroom_db: float
 
     def beside(self, others_db: dict[str, dict[str, float]]) -> Loudness:

@@ -37,6 +37,7 @@ from sweetspot.measure.delays import phase_delay_s
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.measure.share import circle
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, smoothed
 from sweetspot.processor import store
 from sweetspot.rigs.errors import command
@@ -278,11 +279,7 @@ def around(radiated: Complex, azimuths: Float, f: Float) -> tuple[Float, Float]:
     power = on_fine_grid(np.abs(radiated[order]) ** 2, f, 1.0 / 12.0)
     degrees = np.degrees(wrapped(azimuths[order] - 1e-9)) + np.degrees(1e-9)
     ahead = power[int(np.argmin(np.abs(degrees)))]
-    level = power_db(power / np.maximum(ahead, 1e-30))
-    gap = degrees[0] + 360.0 - degrees[-1]
-    if 1e-6 < gap <= 1.5 * np.diff(degrees).max(initial=0.0):
-        degrees, level = np.append(degrees[-1] - 360.0, degrees), np.vstack([level[-1:], level])
-    return degrees, level
+    return circle(degrees, power_db(power / np.maximum(ahead, 1e-30)))
 
 
 def beams(e: Evidence) -> dict[str, tuple[Float, Float]]:

@@ -173,8 +173,8 @@ def _levels(image: Assessment) -> Picture:
         "loudness",
         "Level: loudness at the same driver ceiling",
         f"Loudness of the arms over plain stereo; calibrated: {text}.",
-        f"BS.1770 loudness at the ears, all arms at the same ceiling of the drivers. Largest level at the listener: "
-        f"{image.loudness.max_spl_db:.0f} dB SPL; music stays {image.loudness.headroom_db:.1f} dB under the ceiling.",
+        f"BS.1770 loudness at the ears, all arms at the same ceiling of the drivers; {image.loudness.largest}; "
+        f"headroom of music {image.loudness.headroom_db:.1f} dB.",
         lambda figure: image_plots.bars(figure.subplots(), image.loudness.re_plain_db, "loudness re plain stereo, dB"),
     )
 

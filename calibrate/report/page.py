@@ -148,7 +148,7 @@ def _ear_levels(e: Evidence) -> list[Picture]:
         def drawing(figure: Figure) -> None:
             ax = figure.subplots()
             measured.levels(ax, FINE, level[ear], names, low, high)
-            ax.set_ylabel("level, dB re 20 µPa/FS")
+            ax.set_ylabel("level, dB re 20 µPa/FS" if e.ears.unit == "Pa/FS" else "level, dB, not calibrated")
 
         return drawing
 

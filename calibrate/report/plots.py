@@ -193,6 +193,7 @@ def heads(ax: Axes, ears: ImpulseResponse) -> None:
 
 def _plan(ax: Axes, reach: float, middle: float) -> None:
     """Equal scales in centimetres; y grows to the left, as seen from above with x upwards."""
+    reach = max(reach, 1.0)  # a single driver in the middle
     ax.set_aspect("equal")
     ax.set_xlim(reach, -reach)
     ax.set_ylim(middle - reach, middle + reach)

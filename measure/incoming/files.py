@@ -17,6 +17,7 @@ from sweetspot.measure.incoming.sofa_sets import HeadWish
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.share import standard_errors
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import many
 from sweetspot.rigs.rig_file import EARS
 from sweetspot.rigs.storage import broken_off, mended_wave
 from sweetspot.rigs.units import Float
@@ -350,7 +351,8 @@ def _mics(entry: Entry, h: Float) -> tuple[str, ...]:
     if entry.kind == "ears":
         if entry.channel is not None or len(h) != 2:
             raise BadInput(
-                f"{entry.path.name}: {len(h)} channels; left and right ear are needed, or {{mic}} in --pattern"
+                f"{entry.path.name}: {many(len(h), 'channel')}; left and right ear are needed, or {{mic}} in "
+                "--pattern, or --as polar"
             )
         return EARS
     count = 1 if entry.channel is not None else len(h)

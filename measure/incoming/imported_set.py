@@ -121,7 +121,7 @@ def timed(found: ImportedSet, c: float) -> ImportedSet:
         notes = (
             *notes,
             f"{found.kind}: time zero is unknown; the earliest arrival was set to "
-            f"{1000.0 * found.distance_m / c:.2f} ms (distance {found.distance_m:g} m)",
+            f"{1000.0 * found.distance_m / c:.2f} ms (distance {found.distance_m:.2f} m)",
         )
     shift = before - zero
     h = found.h[..., -shift:] if shift < 0 else np.pad(found.h, ((0, 0), (0, 0), (0, 0), (shift, 0)))

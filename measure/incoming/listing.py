@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sweetspot.measure.plan import SETS, SetName
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import many
 
 MANIFEST = "manifest.csv"
 """Default name of a folder's manifest."""
@@ -123,10 +124,11 @@ def entries(folder: Path, endings: tuple[str, ...], pattern: str | None, manifes
         if fitting := [(p, m) for p, m in matched if m]:
             return [_entry(p, m.groupdict(), f"{p.name}") for p, m in fitting]
     wanted = pattern or DEFAULT_PATTERNS[0]
+    fields = ", ".join("{" + f + "}" for f in FIELDS if f != "file")
     raise BadInput(
-        f"{folder}: no name of its {len(files)} files (such as {files[0].name!r}) fits {wanted!r}; give --pattern with "
-        f"the fields {', '.join('{' + f + '}' for f in FIELDS if f != 'file')}, or a --manifest with these columns and "
-        "file"
+        f"{folder}: no name of {many(len(files), 'file')} (such as {files[0].name!r}) fits {wanted!r}; give --pattern, "
+        "such as '{driver}' for files with both ears that are named after their drivers; its fields are "
+        f"{fields}; or give a --manifest with these columns and file"
     )
 
 

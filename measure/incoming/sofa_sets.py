@@ -232,7 +232,8 @@ def _head(file: SofaFile, ir: Float, wish: HeadWish) -> ImportedSet:
     names = tuple(
         f"speaker_{'left' if a > 0 else 'right' if a < 0 else 'centre'}_{abs(a):g}deg" for a in wish.speakers_deg
     )
-    note = f"the head turns by {', '.join(f'{t:g}' for t in chosen)} degrees: from directions of one set"
+    angles_deg = ", ".join(f"{t:g}" for t in chosen)
+    note = f"turns of the head: yaw {angles_deg} degrees are directions of one set, as if the head had been turned"
     return ImportedSet(
         "ears",
         responses,

@@ -51,8 +51,8 @@ class Closure:
     def text(self) -> str:
         """One line for a person."""
         line = (
-            f"closure {self.error_db:.0f} dB at the reference position (level {self.level_db:+.2f} dB, "
-            f"{self.shift_samples:+.2f} samples, {self.mic})"
+            f"closure {self.error_db:.0f} dB at the reference position (level {self.level_db:+z.2f} dB, "
+            f"{self.shift_samples:+z.2f} samples, {self.mic})"
         )
         return f"{line}: something moved or drifted during the set" if self.moved else line
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sweetspot.measure.share.axes import Names as Names
     from sweetspot.measure.share.axes import PlainFigure as PlainFigure
     from sweetspot.measure.share.axes import Values as Values
+    from sweetspot.measure.share.directivity import circle as circle
     from sweetspot.measure.share.plots import DRIVERS as DRIVERS
     from sweetspot.measure.share.plots import GRID as GRID
     from sweetspot.measure.share.plots import PAPER as PAPER

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import smoothed
@@ -45,6 +46,20 @@ class Orbit:
         return power_db(self.power / np.maximum(ahead, 1e-30))
 
 
+def circle(degrees: Float, level: Float) -> tuple[Float, Float]:
+    """Directions in degrees above -180 up to 180, rising, and their ``level (direction, ...)``.
+
+    The circle is closed, unless an arc was left out: nothing is drawn between the two ends of a half circle.
+    """
+    degrees = np.where(degrees < 1e-6 - 180.0, degrees + 360.0, degrees)
+    order = np.argsort(degrees)
+    degrees, level = degrees[order], level[order]
+    gap = degrees[0] + 360.0 - degrees[-1]
+    if 1e-6 < gap <= 1.5 * np.diff(degrees).max(initial=0.0):
+        degrees, level = np.append(degrees[-1] - 360.0, degrees), np.concatenate([level[-1:], level])
+    return degrees, level
+
+
 def orbit(set_: ImpulseResponse, mic: int, per_octave: int = 48, smoothing: float = 1.0 / 12.0) -> Orbit:
     """The orbit of a polar set at one microphone, at ``per_octave`` frequencies an octave over the judged band.
 
@@ -73,34 +88,40 @@ def orbit(set_: ImpulseResponse, mic: int, per_octave: int = 48, smoothing: floa
 def index_db(around: Orbit) -> Float:
     """Directivity index ``(driver, frequency)`` in dB of a device, assuming radiation symmetric about its axis.
 
-    The ring stands for the sphere: each direction weighs as much as the band of the sphere at its angle from the
-    axis, ``cos(a - s/2) - cos(a + s/2)`` for the angle ``a`` and the step ``s`` (Beranek, Acoustics, 4.16).
+    The ring stands for the sphere: each direction weighs as much as the band of the sphere that is nearest to it on its
+    side, ``cos(b) - cos(c)`` between the angles ``b`` and ``c`` from the axis, half-way to its neighbours (Beranek,
+    Acoustics, 4.16). A half circle stands for both sides.
     """
-    a = np.abs(np.radians(around.degrees))
-    step = 2.0 * np.pi / len(a)
-    weight = np.cos(np.maximum(a - step / 2.0, 0.0)) - np.cos(np.minimum(a + step / 2.0, np.pi))
-    weight[np.isclose(np.sin(a), 0.0)] *= 2.0  # the two sides share the others' bands
+    weight = np.zeros(len(around.degrees))
+    for rows in _sides(around.degrees):
+        a = np.abs(np.radians(around.degrees[rows]))
+        edges = np.cos(np.concatenate([[0.0], 0.5 * (a[1:] + a[:-1]), [np.pi]]))
+        weight[rows] += edges[:-1] - edges[1:]
     mean = np.einsum("a,adf->df", weight / weight.sum(), around.power)
-    ahead = around.power[int(np.argmin(a))]
+    ahead = around.power[int(np.argmin(np.abs(around.degrees)))]
     return power_db(ahead / np.maximum(mean, 1e-30))
+
+
+def _sides(degrees: Float) -> list[NDArray[np.intp]]:
+    """Rows of each measured side, from ahead to the rear; a direction on the axis belongs to both."""
+    on_axis = np.isclose(np.sin(np.radians(degrees)), 0.0)
+    each = [np.flatnonzero(on_axis | (side * degrees > 0.0)) for side in (1.0, -1.0)]
+    found = [rows[np.argsort(np.abs(degrees[rows]))] for rows in each if not on_axis[rows].all()]
+    return found or [each[0][np.argsort(np.abs(degrees[each[0]]))]]
 
 
 def beam_width_deg(around: Orbit, drop_db: float = 6.0) -> Float:
     """Full angle ``(driver, frequency)`` around straight ahead within which the level stays above ``-drop_db``.
 
-    360 where it never falls so far; linear between neighbouring directions.
+    360 where it never falls so far; linear between neighbouring directions. Twice that of one side if only one was
+    measured.
     """
-    level = around.re_axis_db()
-    middle = int(np.argmin(np.abs(around.degrees)))
-    step = 360.0 / len(around.degrees)
-    width = np.zeros(level.shape[1:])
-    for side in (1, -1):
-        rows = [(middle + side * i) % len(level) for i in range(len(level) // 2 + 1)]
-        width += _first_fall(level[rows], -drop_db, step)
-    return width
+    level, sides = around.re_axis_db(), _sides(around.degrees)
+    each = [_first_fall(level[rows], -drop_db, np.abs(around.degrees[rows])) for rows in sides]
+    return np.asarray(2.0 * np.mean(each, axis=0))
 
 
-def _first_fall(level: Float, limit: float, step: float) -> Float:
+def _first_fall(level: Float, limit: float, degrees: Float) -> Float:
     """Angle ``(driver, frequency)`` at which ``level (angle, driver, frequency)`` first falls below ``limit``."""
     below = level < limit
     first = np.argmax(below, axis=0)
@@ -108,7 +129,8 @@ def _first_fall(level: Float, limit: float, step: float) -> Float:
     high = np.take_along_axis(level, before[None], axis=0)[0]
     low = np.take_along_axis(level, first[None], axis=0)[0]
     part = (high - limit) / np.maximum(high - low, 1e-9)
-    return np.where(below.any(axis=0), (before + part) * step, 180.0)
+    angle = degrees[before] + part * (degrees[first] - degrees[before])
+    return np.where(below.any(axis=0), angle, 180.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

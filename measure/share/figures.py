@@ -176,7 +176,8 @@ def _responses(shown: Shown, ears: ImpulseResponse) -> Figure:
         plots.levels(ax, f, level[mic], ears.drivers, top - 90.0, top)
         plots.floors(ax, f, _spl(np.asarray(error[mic], dtype=float)))
         plots.frequencies(ax, *ears.band)
-        ax.set_ylabel(f"{named(ears.mics[mic])}, dB SPL at full scale")
+        unit = "dB SPL at full scale" if ears.unit == "Pa/FS" else "dB, not calibrated"
+        ax.set_ylabel(f"{named(ears.mics[mic])}, {unit}")
         plots.key(ax)
     return figure
 
@@ -203,7 +204,7 @@ def _decays(shown: Shown, ears: ImpulseResponse) -> Figure:
     f = np.geomspace(max(ears.band[0], 200.0), ears.band[1], 200)
     columns = min(len(ears.drivers), COLUMNS)
     rows = 1 + -(-len(ears.drivers) // columns)
-    title = f"{shown.unit}: decay at the {named(ears.mics[mic])}, {_place(ears, shown.position)}"
+    title = f"{shown.unit}: decay of the measured band at the {named(ears.mics[mic])}, {_place(ears, shown.position)}"
     width, height = 3.2 * max(columns, 3) + 0.8, 3.0 * rows
     figure = _figure(title, (width, height), rows, columns, below=0.85, beside=0.75, right=0.95)
     grid = figure.add_gridspec(rows, columns)
@@ -240,14 +241,13 @@ def _sized(count: int, width: float, height: float) -> tuple[float, float]:
 
 def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
     around = directivity.orbit(polar, 0)
-    level = around.re_axis_db()
+    degrees, level = directivity.circle(around.degrees, around.re_axis_db())
     title = f"{shown.unit}: polar responses, dB re straight ahead, 1/12 octave"
     width, height = _sized(len(polar.drivers), 3.6, 3.2)
     figure = _figure(title, (width, height), *_laid(len(polar.drivers)), right=1.0)
-    closed = np.append(around.degrees, around.degrees[0] + 360.0)
     axes = _grid(figure, len(polar.drivers))
     for i, ax in enumerate(axes):
-        plots.polar_map(ax, around.f, closed, np.concatenate([level[:, i], level[:1, i]]))
+        plots.polar_map(ax, around.f, degrees, level[:, i])
         ax.set_title(named(polar.drivers[i]), loc="left")
         ax.label_outer(remove_inner_ticks=False)
     beside = figure.add_axes((1.0 - 0.85 / width, 0.5 / height, 0.12 / width, 1.0 - 1.2 / height))

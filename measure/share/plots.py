@@ -174,7 +174,7 @@ def energy_decays(ax: Axes, t: Float, level: Float, names: Sequence[str]) -> Non
     ax.set_xlim(1000.0 * t[0], 1000.0 * t[-1])
     ax.set_ylim(-80.0, 2.0)
     ax.set_xlabel("time after the arrival, ms")
-    ax.set_ylabel("Schroeder decay of the measured band, dB")
+    ax.set_ylabel("Schroeder decay, dB")
     ax.grid(True, color=GRID, linewidth=0.7)
     key(ax)
 

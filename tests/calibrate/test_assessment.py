@@ -15,6 +15,7 @@ import pytest
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import ARMS, Arm, EarModel, Pair, arms, figures_of, modelled
 from sweetspot.calibrate.auditory import run as auditory
+from sweetspot.calibrate.auditory.assessment import levels
 from sweetspot.calibrate.auditory.figures import depth_of, direct_spectra, judged_of
 from sweetspot.calibrate.auditory.reference import facing_gain
 from sweetspot.calibrate.design import Design, Limits
@@ -66,6 +67,12 @@ def test_predicted_and_heard_agree_and_are_reported(run: Path) -> None:
     lost = next(m["predicted"] for m in kept["metrics"] if m["key"] == "loudness")
     assert lost == pytest.approx(-min(want.arms["calibrated"].loudness_db.values()), abs=1e-9)
     assert "nan" not in json.dumps(kept["image"]).lower()
+    with Session.read(run / "session.h5") as session:
+        ears, rig = session.responses("ears"), session.rig()
+    assert levels(rig, ears, fitted.filters).max_spl_db == pytest.approx(want.loudness.max_spl_db, abs=3.0)
+    relative = levels(rig, replace(ears, unit="relative"), fitted.filters).beside({})
+    assert relative.to_dict()["max_spl_db"] is None
+    assert "SPL unknown" in relative.text
 
 
 def test_what_a_listener_gets_is_the_same_when_it_is_computed_while_the_verification_is_measured(

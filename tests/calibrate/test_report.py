@@ -28,7 +28,17 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.auditory.zone import OwnError
 from sweetspot.calibrate.design import Design, Limits
-from sweetspot.calibrate.report import evidence, image_pictures, pictures, plots, sounds, standing, svg, templates
+from sweetspot.calibrate.report import (
+    device_pictures,
+    evidence,
+    image_pictures,
+    pictures,
+    plots,
+    sounds,
+    standing,
+    svg,
+    templates,
+)
 from sweetspot.calibrate.report import page as parts
 from sweetspot.calibrate.report import writing as report
 from sweetspot.measure import plan
@@ -387,6 +397,12 @@ def test_accessibility_checker_finds_nothing(verified: Path, tmp_path: Path, sch
     assert message, done.stdout[-2000:]
     assert int(message[1]) > 20
     assert message[2] == ""
+
+
+def test_one_driver_in_the_middle_has_a_plan(verified: Path) -> None:
+    rig = evidence.of_session(verified).rig
+    alone = rig.model_copy(update={"driver": (rig.driver[0].model_copy(update={"at": (0.0, 0.0, 0.0)}),)})
+    device_pictures.device(alone, 2.0)  # axes without extent are a warning of matplotlib, which would fail here
 
 
 def test_an_area_of_a_map_that_is_grey_everywhere_is_unknown() -> None:

@@ -36,6 +36,15 @@ def test_directivity_index_of_first_order_patterns(step: float, pattern: str, in
     assert directivity.index_db(around)[0] == pytest.approx(index, abs=0.08)
 
 
+def test_uneven_directions_of_one_side_stand_for_the_sphere() -> None:
+    """A loudspeaker's imported set: half a circle, finer ahead; here of a cardioid."""
+    degrees = np.array([-180.0, 0, 5, 10, 15, 20, 30, 40, 50, 60, 75, 90, 105, 120, 135, 150, 165])
+    power = np.broadcast_to((0.5 + 0.5 * np.cos(np.radians(degrees)))[:, None, None] ** 2, (len(degrees), 1, 2))
+    around = Orbit(degrees, F, power, ("d",))
+    assert directivity.index_db(around) == pytest.approx(np.full((1, 2), 4.77), abs=0.1)
+    assert directivity.beam_width_deg(around, float(-db(0.5))) == pytest.approx(np.full((1, 2), 180.0), abs=0.5)
+
+
 def test_beam_width_of_a_cardioid_and_of_an_omni() -> None:
     """A cardioid is 6 dB down at 90 degrees on both sides."""
     around = ring(0.5 + 0.5 * np.cos(angles(5.0)), 5.0)
@@ -130,6 +139,16 @@ def test_energy_decay_of_an_exponential_is_a_line() -> None:
     level = decay.energy_decay_db(np.exp(-6.908 * t / rt))
     slope = np.polyfit(t[:1500], level[:1500], 1)[0]
     assert slope == pytest.approx(-60.0 / rt, rel=0.01)
+
+
+def test_a_circle_is_closed_and_half_a_circle_is_not() -> None:
+    degrees = np.array([-180.0, -90.0, 0.0, 90.0])
+    turned, level = directivity.circle(degrees, np.arange(4.0)[:, None])
+    assert turned.tolist() == [-180.0, -90.0, 0.0, 90.0, 180.0]
+    assert level[:, 0].tolist() == [0.0, 1.0, 2.0, 3.0, 0.0]
+    turned, level = directivity.circle(np.array([-180.0, 0.0, 60.0, 120.0]), np.arange(4.0)[:, None])
+    assert turned.tolist() == [0.0, 60.0, 120.0, 180.0]  # nothing between -180 and 0 degrees
+    assert level[:, 0].tolist() == [1.0, 2.0, 3.0, 0.0]
 
 
 def test_what_rings_beside_the_band_is_no_decay() -> None:
