@@ -146,8 +146,11 @@ def directivity_index_db(radiated: Complex, azimuths: Float) -> Float:
 
     The horizontal ring alone: a source that narrows vertically too has a higher index than this (L. L. Beranek,
     Acoustics, 1954, ch. 4; the ring's form as in the prediction of CTA-2034-A's curves). Directions are weighted by
-    their arc.
+    their arc; a half circle stands for both.
     """
+    beside = np.abs(np.sin(azimuths)) > 1e-6
+    if len(np.unique(np.sign(np.sin(azimuths[beside])))) == 1:
+        azimuths, radiated = np.append(azimuths, -azimuths[beside]), np.concatenate([radiated, radiated[beside]])
     order = np.argsort(wrapped(azimuths))
     turn = wrapped(azimuths)[order]
     gaps = np.diff(np.append(turn, turn[0] + 2.0 * np.pi))

@@ -282,6 +282,9 @@ def test_figures_of_the_field_by_hand() -> None:
     fine = np.radians(np.arange(-178, 182, 2.0))
     cardioid = 0.5 * (1 + np.cos(fine))[:, None]
     assert metrics.directivity_index_db(cardioid, fine) == pytest.approx(10 * np.log10(8 / 3), abs=0.01)
+    half = np.radians([-180.0, 0, 5, 10, 15, 20, 30, 40, 50, 60, 75, 90, 105, 120, 135, 150, 165])  # an imported set
+    cardioid = 0.5 + 0.5 * np.cos(half)[:, None] + 0j
+    assert metrics.directivity_index_db(cardioid, half) == pytest.approx(10 * np.log10(8 / 3), abs=0.05)
     assert metrics.room_limit_db(60.0, -10.0) == pytest.approx(0.4, abs=0.02)
     assert metrics.room_limit_db(20.0, 60.0) == pytest.approx(20.0, abs=0.01)
     taps = np.zeros((1, 2, 400))
