@@ -16,7 +16,7 @@ from sweetspot.measure.deconvolve import Inverse, Spectra, circular, edges, inve
 from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import SourceResponse, snr_db
 from sweetspot.measure.judge import burst, clocks, quality, uncertainty
-from sweetspot.measure.plan import OverlappedSignal, Plan
+from sweetspot.measure.plan import FIXED, OverlappedSignal, Plan
 from sweetspot.measure.separation import Separation
 from sweetspot.measure.session import Session
 from sweetspot.measure.shot import ALL, Capture, Reason
@@ -200,13 +200,12 @@ class CaptureAnalyser:
             stderr = stderr if note is None else note.over(len(found), stderr, inv.fs, inv.band)
             snr = snr_db(kept, stderr, inv.fs, inv.band)
             found.append(SourceResponse(kept, snr, stderr, np.ones_like(stderr), how.ppm))
-        silent = (self._silent(own, one.snr_db, how) for own, one in zip(how.sources, found, strict=True))
         reason = (
             quality.short(recording.x, x.shape[-1])
             or quality.clipped(x, names)
             or how.clocks
             or quality.loopback(how.loop, x[-1], timed.loop, timed.delay, timed.gain)
-            or next((r for r in silent if r), None)
+            or self._silent(how.sources, [one.snr_db for one in found])
             or quality.disturbed(
                 x[:-1],
                 how.transfer,
@@ -294,12 +293,20 @@ class CaptureAnalyser:
         part = clocks.at_one_rate(whole, before, length, how.ppm) if how.ppm else whole[..., start : start + length]
         return np.asarray(part * edges(before, self.plan.after))
 
-    def _silent(self, source: int, snr: Float, how: _Reading) -> Reason | None:
-        """A microphone without signal of a source; if several play, of which one."""
-        found = quality.silent(snr, tuple(m.name for m in self.plan.mics))
-        if found is None or len(how.sources) == 1:
-            return found
-        return Reason(found.kind, f"{self.plan.sources.names[source]}: {found.text}")
+    def _silent(self, sources: Sequence[int], snr: Sequence[Float]) -> Reason | None:
+        """A microphone without signal of a source; if several play, of which one.
+
+        At fixed microphones a driver that is silent while others play is a fault of the unit, which is judged there.
+        """
+        names = tuple(m.name for m in self.plan.mics)
+        if self.plan.name in FIXED and len(sources) > 1 and self.plan.sources.axis == "driver":
+            return quality.deaf(np.array(snr), names)
+        for source, own in zip(sources, snr, strict=True):
+            found = quality.silent(own, names)
+            if found is not None:
+                which = f"{self.plan.sources.names[source]}: " if len(sources) > 1 else ""
+                return Reason(found.kind, f"{which}{found.text}")
+        return None
 
     def _mixed(self, how: _Reading) -> Reason | None:
         """Drivers of an overlapped capture that others disturb, by their decay or harmonics at this position."""

@@ -20,6 +20,9 @@ from sweetspot.rigs.rig_file import Description, Driver, Mic
 from sweetspot.rigs.units import Float, from_db
 
 SetName = Literal["ears", "polar", "reference", "templates", "monitor", "device"]
+FixedSet = Literal["monitor", "device"]
+FIXED: tuple[FixedSet, ...] = ("monitor", "device")
+"""Sets of fixed microphones, by their ``use``."""
 SETS: tuple[SetName, ...] = ("ears", "polar")
 """Sets that every session needs; the reference pair is measured where the rig has one."""
 

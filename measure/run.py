@@ -27,7 +27,7 @@ from sweetspot.measure.judge import (
 )
 from sweetspot.measure.listener import AnalysedCapture, CaptureAnalyser
 from sweetspot.measure.overlap import Overlap
-from sweetspot.measure.plan import OverlapMode, Plan
+from sweetspot.measure.plan import FIXED, OverlapMode, Plan
 from sweetspot.measure.separation import Separation
 from sweetspot.measure.session import Session
 from sweetspot.measure.shot import ALL, Capture, Reason, Shot
@@ -418,11 +418,17 @@ def _until_good(
             if derived:
                 session.derive(plan, capture, splice.heard)
             return list(splice.heard)
+    place = "" if plan.name in FIXED else f"{capture.pose.text()}, "
     raise Held(
-        f"{plan.name}, {capture.pose.text()}, {plan.sources.axis} {plan.named(capture)!r}: {made} captures were "
+        f"{plan.name}, {place}{_whose(plan, capture)}: {made} captures were "
         f"rejected, the last one: {reason}. Captures so far are kept; continue with: "
         f"sweetspot measure resume {session.path.parent}"
     )
+
+
+def _whose(plan: Plan, capture: Capture) -> str:
+    """Source of a capture for a message."""
+    return plan.named(capture) if capture.source is ALL else f"{plan.sources.axis} {plan.named(capture)!r}"
 
 
 def _other(

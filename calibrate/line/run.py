@@ -131,7 +131,7 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
         record |= {"verdict": "error", "cause": "stopped", "reasons": ["stopped by the operator"]}
     except SweetspotError as trouble:
         cause = "rig" if isinstance(trouble, HardwareTrouble) else "input"
-        record |= {"verdict": "error", "cause": cause, "reasons": [str(trouble).splitlines()[0]]}
+        record |= {"verdict": "error", "cause": cause, "reasons": [_reason(trouble)]}
         if "run" in record and not Path(record["run"]).is_dir():  # refused before the first capture
             del record["run"]
     except Exception as fault:  # one unit's trouble must not end the line
@@ -149,6 +149,11 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
     finally:
         state.ends(record)
     return record
+
+
+def _reason(trouble: SweetspotError) -> str:
+    """An error in one line, without the advice to resume the run: on a line the unit is repeated."""
+    return str(trouble).splitlines()[0].partition(". Captures so far are kept")[0]
 
 
 def _due(line: LineSetup, state: LineState) -> bool:
@@ -187,7 +192,7 @@ def _carried(line: LineSetup, state: LineState, serial: str, record: dict[str, A
             box = any(x.what != "driver" for x in found.findings)
             record |= {
                 "verdict": "error" if box else "refused",
-                "cause": f"{first.name} {first.cause}".strip(),
+                "cause": first.label,
                 "reasons": [x.text for x in found.findings],
             }
             return

@@ -34,6 +34,8 @@ EXCESS, WEIGHT = 0.6, 3.0
 
 DEAD_DB, LEVEL_DB, DELAY_S, BAND_DB = -20.0, 1.0, 15e-6, 1.5
 OPPOSITE_RAD = 2.3
+ALIKE_S = 5e-6
+"""Arrivals that differ less between drivers are alike."""
 GROSS_DB, GROSS_S = 4.0, 40e-6
 """Deviations that are faults regardless of the model's units."""
 REMARKED = 0.3
@@ -61,6 +63,13 @@ class UnitFault:
     name: str
     cause: str
     text: str
+
+    @property
+    def label(self) -> str:
+        """A few words for statistics of causes."""
+        return " ".join(
+            [*([self.what] if self.what != "driver" else []), *([self.name] if self.name else []), self.cause]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -106,7 +115,10 @@ def findings(
     if not beyond:
         return ()
     far = [f"distance {one.distance:.1f}, limit {most:.1f}" for one in found]
-    return _box(model, y, beyond) or tuple(_driver(model, y, d, mean, beside, far[d]) for d in beyond)
+    alone = [d for d in beyond if beside.beyond(d)]
+    return _box(model, y, beyond, alone) or tuple(
+        _driver(model, y, d, mean, beside, far[d], all_of=len(beyond) == len(y) > 2) for d in beyond
+    )
 
 
 def remarks(model: GoldenModel, beside: Beside) -> tuple[str, ...]:
@@ -137,9 +149,15 @@ def _summed(model: GoldenModel, g: Complex, inside: NDArray[np.bool_]) -> tuple[
     return float(np.median(NEPER_DB * g.real[inside])), float(np.median(np.abs(rest))), slope
 
 
-def _box(model: GoldenModel, y: Complex, beyond: list[int]) -> tuple[UnitFault, ...]:
-    """One microphone, or all alike, off in the same way for every driver: not the unit."""
-    if len(beyond) < len(y) or len(y) < 2:
+def _box(model: GoldenModel, y: Complex, beyond: list[int], alone: list[int]) -> tuple[UnitFault, ...]:
+    """One microphone, or all alike, off in the same way for every driver: not the unit.
+
+    Parameters
+    ----------
+    beyond, alone
+        Drivers beyond a limit, and those of them that are so beside the other drivers too.
+    """
+    if len(y) < 2 or (len(beyond) < len(y) and alone):
         return ()
     inside = [judged(model.f, p) for p in model.plays]
     level = NEPER_DB * np.stack([np.median(one.real[:, i], axis=-1) for one, i in zip(y, inside, strict=True)])
@@ -156,6 +174,11 @@ def _box(model: GoldenModel, y: Complex, beyond: list[int]) -> tuple[UnitFault, 
                 "preamplifier's gain",
             ),
         )
+    return _of_microphones(model, level) or _of_phase(model, y, inside)
+
+
+def _of_microphones(model: GoldenModel, level: Float) -> tuple[UnitFault, ...]:
+    """Microphones whose levels ``(driver, mic)`` are off alike for every driver."""
     out = []
     for m, name in enumerate(model.observed):
         rest = np.delete(level, m, axis=1)
@@ -170,8 +193,50 @@ def _box(model: GoldenModel, y: Complex, beyond: list[int]) -> tuple[UnitFault, 
     return tuple(out)
 
 
-def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, beside: Beside, far: str) -> UnitFault:
-    """Fault of one driver, in the order in which causes exclude each other."""
+def _of_phase(model: GoldenModel, y: Complex, inside: list[NDArray[np.bool_]]) -> tuple[UnitFault, ...]:
+    """Microphones with inverted polarity, and arrivals that are off alike for every driver: place or air."""
+    each = [[_summed(model, one, i)[1:] for one in row] for row, i in zip(y, inside, strict=True)]
+    turn, late = np.moveaxis(np.array(each), -1, 0)  # (driver, mic)
+    turned = np.all(turn > OPPOSITE_RAD, axis=0)
+    if turned.all() and len(turned) > 1:
+        text = (
+            "every driver is inverted at all microphones: check the polarity of the amplifier's and the unit's cables"
+        )
+        return (UnitFault("box", "", "polarity", text),)
+    if turned.any() and np.all(turn[:, ~turned] < OPPOSITE_RAD):
+        return tuple(
+            UnitFault("microphone", n, "polarity", f"microphone {n!r} has its polarity inverted: check its cable first")
+            for n, there in zip(model.observed, turned, strict=True)
+            if there
+        )
+    shared = np.median(late, axis=0)  # (mic,), s
+    if np.max(np.abs(late - shared)) > max(0.5 * float(np.max(np.abs(shared))), ALIKE_S) or turned.any():
+        return ()
+    off = [m for m, s in enumerate(shared) if abs(s) > DELAY_S]
+    if not off:
+        return ()
+    if 2 * len(off) <= len(shared):
+        moved = ((model.observed[m], _arrival(shared[m])) for m in off)
+        return tuple(
+            UnitFault("microphone", n, "delay", f"every driver is {late} at microphone {n!r}: check its place first")
+            for n, late in moved
+        )
+    arrivals = ", ".join(f"{_arrival(s)} at {n!r}" for s, n in zip(shared, model.observed, strict=True))
+    text = (
+        f"every driver is off alike: {arrivals}. Check the unit's seat in the test box, the places of the microphones, "
+        f"and the air: the model is for {model.temperature_c:g} degrees C"
+    )
+    return (UnitFault("box", "", "delay", text),)
+
+
+def _arrival(slope: float) -> str:
+    return f"{1e6 * abs(slope):.0f} us {'late' if slope < 0.0 else 'early'}"
+
+
+def _driver(
+    model: GoldenModel, y: Complex, d: int, mean: Complex, beside: Beside, far: str, *, all_of: bool
+) -> UnitFault:
+    """Fault of one driver, in the order in which causes exclude each other; ``all_of``: all of several have one."""
     name, inside = model.drivers[d], judged(model.f, model.plays[d])
     g = together(y[d])
     level = NEPER_DB * g.real
@@ -179,7 +244,8 @@ def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, beside: Besid
     if middle < DEAD_DB:
         return UnitFault("driver", name, "dead", f"driver {name!r} is silent ({middle:.0f} dB)")
     if (other := _fits(y, d, mean, inside)) is not None:
-        text = f"driver {name!r} responds like {model.drivers[other]!r}: their channels are swapped"
+        mics = ", or two microphones are" if all_of else ""
+        text = f"driver {name!r} responds like {model.drivers[other]!r}: their channels are swapped{mics}"
         return UnitFault("driver", name, "swapped", text)
     if turn > OPPOSITE_RAD and abs(slope) < DELAY_S:
         return UnitFault("driver", name, "polarity", f"driver {name!r} has its polarity inverted")

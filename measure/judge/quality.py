@@ -116,6 +116,19 @@ def silent(snr: NDArray[np.float64], names: tuple[str, ...]) -> Reason | None:
     return None
 
 
+def deaf(snr: NDArray[np.float64], names: tuple[str, ...]) -> Reason | None:
+    """A microphone without signal of any driver: ``snr (driver, mic)`` in dB of drivers that play together."""
+    heard = np.max(snr, axis=0) >= SILENT_SNR_DB
+    if heard.all():
+        return None
+    if not heard.any():
+        text = "at any microphone; check the amplifier, the unit's power and the patch"
+    else:
+        silent = " and ".join(n for n, there in zip(names, heard, strict=True) if not there)
+        text = f"at {silent}; check this microphone, its preamplifier and its cable"
+    return Reason("silent", f"no signal of any driver {text}")
+
+
 def disturbed(
     x: NDArray[np.float32],
     transfer: NDArray[np.complexfloating],

@@ -7,12 +7,13 @@ judged in the same capture as in any other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure import plan as plans
+from sweetspot.measure.plan import FIXED as FIXED
+from sweetspot.measure.plan import FixedSet as FixedSet
 from sweetspot.measure.plan import OverlappedSignal, Plan, Sources
 from sweetspot.measure.sweep import Sweep, stimulus, swept, synchronised, whole
 from sweetspot.rigs.errors import BadInput
@@ -20,10 +21,6 @@ from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protection import protections
 from sweetspot.rigs.rig_file import Description, Mic
 from sweetspot.rigs.units import from_db
-
-FixedSet = Literal["monitor", "device"]
-FIXED: tuple[FixedSet, ...] = ("monitor", "device")
-"""Sets of such microphones, by their ``use``."""
 
 LONGEST_S = 2.0
 BEFORE_S, AFTER_S = 0.010, 0.040

@@ -14,6 +14,7 @@ import pytest
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.line import run as line_run
 from sweetspot.calibrate.plant import MeasurementError, metrics
 from sweetspot.calibrate.quick import GoldenModel, MeasuredUnit, features, judge, learn, learning, read, write
 from sweetspot.calibrate.quick import run as quick
@@ -21,6 +22,7 @@ from sweetspot.calibrate.quick.far_ear import far_ear
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import with_faults
 from sweetspot.rigs.rig_file.description import Description, parse
 from tests.calibrate import quick_fleet
 from tests.reference import data_files
@@ -269,6 +271,43 @@ def test_a_microphone_that_is_off_is_not_the_units_fault(place: Path, model: Gol
     assert [(x.what, x.name) for x in found] == [("microphone", "aside")]
     found = quick.estimate(model, "0" * 64, replace(ir, h=0.5 * ir.h), error).findings
     assert [(x.what, x.cause) for x in found] == [("box", "level")]
+
+
+def test_what_is_off_alike_for_every_driver_is_the_test_box(place: Path, model: GoldenModel) -> None:
+    """An inverted microphone, one that was moved, and air that is 10 K warmer, in a capture of a good unit."""
+    ir, error = monitors(place)
+    f = np.fft.rfftfreq(ir.h.shape[-1], 1.0 / ir.fs)
+
+    def found(gains: np.ndarray) -> list[tuple[str, str, str]]:
+        h = np.fft.irfft(np.fft.rfft(ir.h) * gains[:, None], ir.h.shape[-1])
+        return [(x.what, x.name, x.cause) for x in quick.estimate(model, "0" * 64, replace(ir, h=h), error).findings]
+
+    flat = np.ones((2, len(f)), dtype=complex)
+    assert found(np.array([1.0, -1.0])[:, None] * flat) == [("microphone", "aside", "polarity")]
+    assert found(-flat) == [("box", "", "polarity")]
+    early = np.exp(2j * np.pi * f * np.array([45e-6, 47e-6])[:, None])
+    assert found(early) == [("box", "", "delay")]
+    assert found(np.exp(2j * np.pi * f * np.array([-60e-6, 0.0])[:, None])) == [("microphone", "front", "delay")]
+
+
+def test_a_dead_driver_is_the_units_fault_and_a_dead_amplifier_the_boxes(
+    place: Path, model: GoldenModel, tmp_path: Path
+) -> None:
+    clean = quick_fleet.rig(place)
+    setup = line_run.LineSetup(clean, model, "0" * 64, tmp_path / "runs", tmp_path / "records")
+    done = {}
+    for fault in ("dead driver=right", "amp-off", "unplug mic=front"):
+        state = line_run.state_of(setup)
+        state.begins("U-1")
+        done[fault] = line_run.cycle(replace(setup, rig=with_faults(clean, [fault])), state, "U-1")
+    assert {k: (r["verdict"], r["cause"]) for k, r in done.items()} == {
+        "dead driver=right": ("refused", "right dead"),
+        "amp-off": ("error", "rig"),
+        "unplug mic=front": ("error", "rig"),
+    }
+    assert "no signal of any driver at any microphone" in done["amp-off"]["reasons"][0]
+    assert "no signal of any driver at front" in done["unplug mic=front"]["reasons"][0]
+    assert "resume" not in done["amp-off"]["reasons"][0]
 
 
 def test_a_quick_session_is_calibrated_like_any_other(place: Path, model: GoldenModel, rig: Description) -> None:

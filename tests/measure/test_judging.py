@@ -221,6 +221,16 @@ def test_a_microphone_without_signal() -> None:
         quality.silent(np.array([30.0, 30.0]), ("ear",))
 
 
+def test_a_driver_that_is_silent_beside_others_is_left_to_the_judge_of_the_unit() -> None:
+    """Drivers that play together: only a microphone that gets none of them is a fault of the capture."""
+    names, snr = ("front", "aside"), np.array([[40.0, 30.0], [-300.0, -300.0], [9.0, 25.0]])
+    assert quality.deaf(snr, names) is None
+    assert text(quality.deaf(snr - [[0.0, 25.0]], names))[1].startswith(
+        "no signal of any driver at aside; check this mic"
+    )
+    assert "at any microphone; check the amplifier" in text(quality.deaf(snr - 40.0, names))[1]
+
+
 def test_equal_captures_hold_no_noise() -> None:
     rng = np.random.default_rng(8)
     x = rng.standard_normal((2, 4000)).astype(np.float32)
