@@ -186,6 +186,8 @@ def verified(
                     here, rig, fitted, now, ask=ask, track=tracked, processor=processor, listener=listener
                 )
             except (KeyboardInterrupt, HardwareTrouble):
+                if fitted.filters.held_by:
+                    say(f"The filters are {fitted.filters.held_text}")
                 say(
                     f"A verification is one session and starts over; an earlier one is kept. To repeat it: "
                     f"{_again(here)}"

@@ -32,10 +32,11 @@ from sweetspot.measure.separation import Separation
 from sweetspot.measure.session import Session
 from sweetspot.measure.shot import ALL, Capture, Reason, Shot
 from sweetspot.measure.splice import Disturbed, SplicedCapture, SpliceNote, of_disturbed
-from sweetspot.rigs.errors import Held, TooLoud
+from sweetspot.rigs.errors import Held, TooLoud, again
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Operator, Recording, Rig
 from sweetspot.rigs.rig_file import Description, Mic
+from sweetspot.rigs.runs import SESSION
 from sweetspot.rigs.units import Float, db
 
 ATTEMPTS, SPLICED_ATTEMPTS = 4, 8
@@ -419,10 +420,10 @@ def _until_good(
                 session.derive(plan, capture, splice.heard)
             return list(splice.heard)
     place = "" if plan.name in FIXED else f"{capture.pose.text()}, "
+    kept = f". Captures so far are kept; continue with: {again(session.path)}"
     raise Held(
-        f"{plan.name}, {place}{_whose(plan, capture)}: {made} captures were "
-        f"rejected, the last one: {reason}. Captures so far are kept; continue with: "
-        f"sweetspot measure resume {session.path.parent}"
+        f"{plan.name}, {place}{_whose(plan, capture)}: {made} captures were rejected, the last one: {reason}"
+        + (kept if session.path.name == SESSION else "")  # a verification starts over
     )
 
 

@@ -85,6 +85,9 @@ class FilterSet:
     caps
         Largest sample of each driver, linear, where the rig beside the filters allows one less than the ceiling; not
         kept in the file. Empty: the ceiling holds for all.
+    held_db, held_by
+        How much louder the filters were, dB, if no driver had limits of its own, and the limits that hold them, such as
+        ``"power_w of 'woofer'"``; 0 and none where the rig's ceiling holds them.
     most_db
         Largest gain of a listener, dB, with which full-scale programme moves no driver farther than the rig beside the
         filters allows; not kept in the file.
@@ -104,6 +107,8 @@ class FilterSet:
     caps: tuple[float, ...] = ()
     most_db: float = float("inf")
     source_content: str = ""
+    held_db: float = 0.0
+    held_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "taps", frozen("taps", self.taps, ndim=3))
@@ -140,6 +145,11 @@ class FilterSet:
     def limits(self) -> tuple[float, ...]:
         """Largest sample of each driver, linear: the ceiling, or its own limit if that is lower."""
         return tuple(min(self.ceiling, cap) for cap in self.caps or (1.0,) * len(self.drivers))
+
+    @property
+    def held_text(self) -> str:
+        """The limits of drivers that hold the level, in words; empty where the rig's ceiling does."""
+        return f"{self.held_db:.1f} dB quieter because of {', '.join(self.held_by)}" if self.held_by else ""
 
     @property
     def length(self) -> int:

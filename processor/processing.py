@@ -87,7 +87,12 @@ def process(
         engine.fade(float(from_db(gain)), 0.0)
     _process(
         filters,
-        {"gain_db": gain, "loudness_re_plain_db": store.loudness_re_plain(filterset), "changed_since": list(changes)},
+        {
+            "gain_db": gain,
+            "loudness_re_plain_db": store.loudness_re_plain(filterset),
+            "held": filters.held_text,
+            "changed_since": list(changes),
+        },
         settings,
         engine=engine,
         source=source,
@@ -153,6 +158,7 @@ def _volume(known: dict[str, Any]) -> str:
     lines = [f"gain {gain:+.1f} dB"] if gain else []
     each = ", ".join(f"{name} {value:+.1f} dB" for name, value in lost.items())
     lines += [f"loudness re plain stereo at the same ceiling, predicted without gain: {each}"] if lost else []
+    lines += [f"the filters are {known['held']}"] if known["held"] else []
     return "".join(f"\n  {line}" for line in lines)
 
 

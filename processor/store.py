@@ -214,6 +214,8 @@ def _root(root: Group, filterset: FilterSet) -> None:
         headroom_db=float(filterset.headroom_db),
         channels=np.asarray(filterset.channels, dtype=np.int64),
     )
+    if filterset.held_by:
+        root.attrs.update(held_db=float(filterset.held_db), held_by=list(filterset.held_by))
 
 
 def _taps(root: Group, filterset: FilterSet) -> None:
@@ -248,6 +250,8 @@ def _filterset(root: Group) -> FilterSet:
             unit_serial=check_serial(own.text("unit_serial"), f"{root.path}: unit_serial"),
             upmix=_settings(root.group("upmix")),
             programs=taps.attrs.texts("programs"),
+            held_db=_real(root.path, "held_db", own["held_db"]) if "held_by" in own else 0.0,
+            held_by=own.texts("held_by") if "held_by" in own else (),
         )
     except (ValueError, TypeError) as fault:
         raise BadInput(f"{root.path}: {fault}. The file is damaged or was edited: calibrate again") from fault

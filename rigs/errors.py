@@ -45,7 +45,9 @@ class TooLoud(HardwareTrouble):
     Parameters
     ----------
     text
-        The signal, the excess, and the remedy.
+        The signal and the excess.
+    remedy
+        What to do; left out where the program lowers the level by itself.
     over_db
         Excess over the SPL limit, dB, where a trial found it.
     played
@@ -54,9 +56,9 @@ class TooLoud(HardwareTrouble):
 
     exit_code = BadInput.exit_code
 
-    def __init__(self, text: str = "", over_db: float | None = None, *, played: bool = False) -> None:
-        super().__init__(text)
-        self.over_db, self.played = over_db, played
+    def __init__(self, text: str = "", over_db: float | None = None, *, played: bool = False, remedy: str = "") -> None:
+        super().__init__(f"{text}. {remedy}" if remedy else text)
+        self.over_db, self.played, self.excess = over_db, played, text
         if played:
             self.exit_code = HardwareTrouble.exit_code
 

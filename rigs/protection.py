@@ -137,6 +137,14 @@ class Protection:
         left, right, centre = np.moveaxis(self.excursion.worst(taps, fs), -1, 0)
         return np.asarray(self.excursion.limit / np.maximum(np.maximum(left + right, centre), 1e-30))
 
+    def binding(self, taps: NDArray[np.floating], fs: int) -> str:
+        """Key of the rig file whose limit filters ``(program, tap)`` of left, right and centre meet first."""
+        left, right, centre = np.abs(np.fft.rfft(taps, 8192, axis=-1))
+        sines = self.sine / max(float(np.max(np.maximum(left + right, centre))), 1e-12)
+        if float(self.room_to_move(taps, fs)) < sines:
+            return "excursion_mm"
+        return "power_w" if self.rms * 2.0**0.5 <= self.peak else "max_v"
+
     def slope(self, f: NDArray[np.floating], taps: int | None = None) -> Float:
         """The protection filter's gain (zero phase) at ``f`` Hz: zero below the band, 1 well within it.
 

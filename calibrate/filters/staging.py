@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -29,6 +30,9 @@ STEPS, LARGEST_DB = 7, 18.0
 GUESS_S, GUESS_DB = 0.0107, 0.4
 """Length of the blocks whose peaks a first gain follows from, and what the guard takes beyond them, dB."""
 
+AT_LIMIT_DB = 0.3
+"""A driver this near to its limit holds the level; a smaller cost of the drivers' limits is not stated."""
+
 BEGIN_S, SECONDS = 0.5, 2.0
 """The part of the programmes that is played: the upmix has settled."""
 
@@ -51,22 +55,27 @@ def staged_filters(
     serial, source
         Serial number and the session's SHA-256.
     """
-    held = limits(rig, ir)
+    held, ceiling = limits(rig, ir), rig.limits.ceiling
     taps, headroom_db = staged(within_bands(taps, rig), held)
+    free = 1.0
     if design.filter.staging == "programme":
-        more = beside_sines(taps, ir.fs, rig.limits.ceiling, held)
-        taps, headroom_db = taps * more, headroom_db - float(db(more))
+        free = max(programme_gain(taps, ir.fs, ceiling), 1.0)
+        more = min(free, _tight_room(taps, ceiling, held))
+        taps, headroom_db, free = taps * more, headroom_db - float(db(more)), free / more
+    held_db, held_by = _held_by(taps, free, ceiling, held)
     quiet = loudest.within_limit(taps, ir, rig)
     return FilterSet(
         taps * quiet,
         fs=ir.fs,
         drivers=ir.drivers,
-        ceiling=rig.limits.ceiling * quiet,
+        ceiling=ceiling * quiet,
         delay_samples=design.filter.delay + late,
         headroom_db=headroom_db - float(db(quiet)),
         channels=tuple(d.channel for d in rig.driver),
         source=source,
         unit_serial=serial,
+        held_db=held_db,
+        held_by=held_by,
     )
 
 
@@ -160,7 +169,36 @@ def beside_sines(taps: Float, fs: int, ceiling: float, shapes: Sequence[Protecti
     The guard holds the ceiling; a driver whose own voltage or power allows less than that stays within it for sines,
     and one whose excursion is stated within that for any programme.
     """
-    gain = max(programme_gain(taps, fs, ceiling), 1.0)
-    room = rooms(taps, shapes)
-    tight = np.array([p.sine < 0.999 * ceiling or p.excursion is not None for p in shapes])
-    return float(min(gain, *room[tight], np.inf))
+    return min(max(programme_gain(taps, fs, ceiling), 1.0), _tight_room(taps, ceiling, shapes))
+
+
+def _tight(shape: Protection, ceiling: float) -> bool:
+    """Whether a driver's own limits allow less than the ceiling."""
+    return shape.sine < 0.999 * ceiling or shape.excursion is not None
+
+
+def _tight_room(taps: Float, ceiling: float, shapes: Sequence[Protection]) -> float:
+    """Gain up to which all drivers with limits of their own stay within them; infinite without any."""
+    tight = np.array([_tight(p, ceiling) for p in shapes])
+    return float(min(rooms(taps, shapes)[tight], default=np.inf)) if tight.any() else float(np.inf)
+
+
+def _held_by(taps: Float, free: float, ceiling: float, shapes: Sequence[Protection]) -> tuple[float, tuple[str, ...]]:
+    """Level that the drivers' own limits cost, dB, and the limits: each with its driver, by the key of the rig file.
+
+    Parameters
+    ----------
+    taps
+        Staged filters ``(program, driver, tap)``.
+    free
+        Gain that programme would allow them if no driver had limits of its own; 1 where they are made for sines.
+    """
+    if not any(_tight(p, ceiling) for p in shapes):
+        return 0.0, ()
+    unlimited = [replace(p, peak=ceiling, rms=np.inf, excursion=None) for p in shapes]
+    lost_db = float(db(max(free, float(np.min(rooms(taps, unlimited))))))
+    room = db(rooms(taps, shapes))
+    named = [d for d, p in enumerate(shapes) if _tight(p, ceiling) and room[d] < AT_LIMIT_DB]
+    if lost_db < AT_LIMIT_DB or not named:
+        return 0.0, ()
+    return lost_db, tuple(f"{shapes[d].binding(taps[:, d], shapes[d].fs)} of {shapes[d].name!r}" for d in named)

@@ -105,6 +105,8 @@ class BeamFit:
                 "directivity_index_db": self.directivity_db().tolist(),
             },
             "headroom_db": self.filters.headroom_db,
+            "held_db": self.filters.held_db,
+            "held_by": list(self.filters.held_by),
             "delay_samples": self.filters.delay_samples,
             "taps": self.filters.length,
             "gate": {"polar": self.gate.to_dict()},

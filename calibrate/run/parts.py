@@ -88,6 +88,8 @@ def _prediction(run: Path, fitted: Fitted) -> dict[str, object]:
         "uncertainty_db": {name: s.uncertainty for name, s in sure.items()},
         "interval_db": {name: [s.low, s.high] for name, s in sure.items()},
         "headroom_db": fitted.filters.headroom_db,
+        "held_db": fitted.filters.held_db,
+        "held_by": list(fitted.filters.held_by),
         "delay_samples": fitted.filters.delay_samples,
         "taps": fitted.filters.length,
         "gate": {"ears": whole.gate.to_dict(), "polar": whole.polar_gate.to_dict()} if whole else None,
@@ -132,4 +134,5 @@ def written(run: Path, filters: FilterSet) -> str:
         f"{run / 'filterset.h5'}: {filters.length} taps, delay {filters.delay_samples} samples, "
         f"insertion loss {filters.headroom_db:z.1f} dB"
         + (f"; {lower:.1f} dB of it, and of the ceiling, for limits.loudest_db_spl" if lower > LEAST_DB else "")
+        + (f"; {filters.held_text}" if filters.held_by else "")
     )

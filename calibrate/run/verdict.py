@@ -265,6 +265,7 @@ def summary(verdict: Verification) -> dict[str, Any]:
         "basis": verdict.basis,
         "cancellation": whole_response.to_dict(verdict.cancellation) if verdict.cancellation else None,
         "through": asdict(verdict.through) if verdict.through else None,
+        "held": verdict.held,
         "reasons": list(verdict.reasons),
         "agreement": asdict(verdict.agreement) if verdict.agreement else None,
         "with_room": [asdict(r) for r in verdict.room],

@@ -125,7 +125,7 @@ def measure_verification(
             if loud.over_db is None or loud.over_db > NEARER_DB:
                 raise
             share *= float(from_db(-loud.over_db - SPARE_DB))
-            say(f"{loud}. The verification starts over, {loud.over_db + SPARE_DB:.1f} dB lower")
+            say(f"{loud.excess}. The verification starts over, {loud.over_db + SPARE_DB:.1f} dB lower")
     return _played(run, rig, through, sets, measured, now, ask=ask, track=track, share=share, listener=listener)
 
 

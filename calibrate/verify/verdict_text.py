@@ -20,6 +20,7 @@ def lines(verdict: Verification) -> str:
         rows.append("  ± beside a value: measurement noise and repeatability, not the spread over heads")
     rows += [f"  cancellation, {c.text}" for c in verdict.cancellation]
     rows += [f"  {m.text}" for m in (verdict.through, verdict.agreement) if m]
+    rows += [f"  the filters are {verdict.held}"] if verdict.held else []
     rows += [f"  {verdict.basis}"] if verdict.basis else []
     if verdict.room:
         rows.append("  in the room, not judged: " + "; ".join(r.text for r in verdict.room))

@@ -108,6 +108,8 @@ class Verification:
         What a listener gets, beside plain stereo, matrix mixing and a pair; ``None`` where it was not looked at.
     zone
         The listening zone that the calibration predicted; ``None`` where it was not mapped.
+    held
+        By how much the drivers' own limits lower the level of the filters, in words; empty where they do not.
     """
 
     f: Float
@@ -128,6 +130,7 @@ class Verification:
     ruled_out: tuple[str, ...] = ()
     image: Assessment | None = None
     zone: ZoneMap | None = None
+    held: str = ""
 
     @property
     def passed(self) -> bool:
@@ -340,4 +343,5 @@ def judge(
         agreement=figures.agreement(c, prediction, limits.coverage),
         room=figures.with_room(c, prediction),
         cancellation=whole_response.cancellations(c, prediction),
+        held=filters.held_text,
     )

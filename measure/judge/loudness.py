@@ -223,12 +223,12 @@ class LoudnessCheck:
                     over = level - down - self.limit_db
                     raise TooLoud(
                         f"{sound.name} would reach {level - down:.1f} dB SPL at {self.mics[mic].name} "
-                        f"(limits.loudest_db_spl = {self.limit_db:g}; tried {-down:g} dB lower). Lower by "
-                        f"{math.ceil(over + SPARE_DB):g} dB: sweep.level_dbfs, the driver's level_dbfs, or the "
-                        "amplifier; or raise the limit"
-                        + (CANAL if self.mics[mic].name in EARS and over > CANAL_DB else ""),
+                        f"(limits.loudest_db_spl = {self.limit_db:g}; tried {-down:g} dB lower)",
                         over,
                         played=played,
+                        remedy=f"Lower by {math.ceil(over + SPARE_DB):g} dB: sweep.level_dbfs, the driver's "
+                        "level_dbfs, or the amplifier; or raise the limit"
+                        + (CANAL if self.mics[mic].name in EARS and over > CANAL_DB else ""),
                     )
                 again = True  # a noise from outside does not come twice
                 continue

@@ -148,7 +148,7 @@ def test_a_verification_that_is_too_loud_somewhere_starts_over_quieter(
     def played(*_: object, share: float, **__: object) -> Path:
         shares.append(share)
         if len(shares) < refused:
-            raise TooLoud("left would reach 97.5 dB SPL at m1", over)
+            raise TooLoud("left would reach 97.5 dB SPL at m1", over, remedy="Lower by 3 dB")
         return tmp_path
 
     class Kept:
@@ -173,7 +173,7 @@ def test_a_verification_that_is_too_loud_somewhere_starts_over_quieter(
     assert shares == pytest.approx([0.8, 0.8 * 10 ** (-3.0 / 20), 0.8 * 10 ** (-6.0 / 20)])
     assert "97.5 dB SPL at m1. The verification starts over, 3.0 dB lower" in capsys.readouterr().err
     refused, shares[:] = 9, []
-    with pytest.raises(TooLoud, match="at m1"):
+    with pytest.raises(TooLoud, match=r"at m1\. Lower by 3 dB"):
         visit()
     assert len(shares) == 3
     over = 12.5

@@ -13,6 +13,7 @@ from sweetspot.calibrate.filters import staged_filters, staging, virtualize
 from sweetspot.calibrate.filters.sides import sharing
 from sweetspot.calibrate.plant import programme_of
 from sweetspot.measure.session import Session
+from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.guard import Guard
 from sweetspot.processor.render import render, upmixed
@@ -164,3 +165,30 @@ def test_programme_at_any_gain_keeps_to_the_spl_limit(under_db: float, measured:
     assert lowered.headroom_db == pytest.approx(free.headroom_db - 20.0 * np.log10(gain))
     assert loudest(lowered) < limit + 0.5
     assert (gain < 1.0) is (under_db > 0.0)
+
+
+def test_filters_state_which_limit_of_which_driver_holds_their_level(measured: Path, tmp_path: Path) -> None:
+    """20 V at full scale into 4 ohm: 1 mW is a sine of 0.089 V, 47 dB below."""
+    with Session.read(measured / "session.h5") as session:
+        ears, rig = session.responses("ears"), session.rig()
+    taps = np.zeros((3, 3, 64))
+    taps[0, 1, 8] = taps[1, 2, 8] = 1.0
+    taps[2, 0, 8] = 0.7
+
+    def staged(limit: str, kind: str) -> FilterSet:
+        text = rig.text.replace('name = "left"', f'name = "left"\nv_per_fs = 20.0\n{limit}', 1)
+        design = Design.model_validate({"filter": {"staging": kind}})
+        return staged_filters(taps, ears, parse(text, folder=measured), design, late=0, serial="T-9", source="s")
+
+    for kind in ("programme", "sines"):
+        free, held = staged("", kind), staged("power_w = 0.001", kind)
+        assert free.held_by == ()
+        assert held.held_by == ("power_w of 'left'",)
+        assert held.held_db == pytest.approx(held.headroom_db - free.headroom_db, abs=0.2)
+        assert held.held_db > 30.0
+    assert staged("max_v = 0.1", "sines").held_by == ("max_v of 'left'",)
+    assert staged("excursion_mm = 0.02\narea_cm2 = 5.0", "sines").held_by == ("excursion_mm of 'left'",)
+    store.write(tmp_path / "filterset.h5", held)
+    again = store.read(tmp_path)
+    assert (again.held_db, again.held_by) == (held.held_db, held.held_by)
+    assert again.held_text == f"{held.held_db:.1f} dB quieter because of power_w of 'left'"
