@@ -128,6 +128,17 @@ def test_means_are_judged_as_time_goes_by() -> None:
     assert (int(stop.reason), int(stop.driver)) == (guard.OFFSET, 1)  # the first reason stays
 
 
+@pytest.mark.parametrize("fs", [FS, 8000, 24000])
+def test_an_offset_stops_after_the_same_time_at_every_rate(fs: int) -> None:
+    """0.4 under a ceiling of 0.5: ``0.4 (1 - exp(-t / 0.5 s))`` reaches 0.25 after 0.49 s."""
+    it, n = Guard(1, 0.5, fs), fs // 100
+    blocks = 0
+    while not it.stopped:
+        it.process(np.full((1, n), 0.4))
+        blocks += 1
+    assert blocks * n / fs == pytest.approx(guard.DC_TIME_S * np.log(0.4 / 0.15), abs=0.011)
+
+
 def test_a_long_piece_is_judged_in_stretches() -> None:
     """An offset for a second in a piece of a minute, which its mean over the piece would hide."""
     y = np.zeros((2, 60 * 200))
@@ -376,6 +387,7 @@ def test_times_and_bands_of_the_rule_at_a_usual_rate() -> None:
         speed, [np.exp(-1 / (guard.RELEASE_S * 48000)), 1 - np.exp(-1 / (guard.SLOW_S * 48000)), 120], rtol=1e-12
     )
     assert guard.rule_at(100).average.size == 2  # at least one sample of look-ahead
+    assert guard.rule_at(44100).speed[2] == 120  # whole parts of a millisecond: 120.27 would make 121 of them
     memory = guard.memory_for(3, 48)
     reach = 48 + guard.PIECE
     assert memory.shape == (2, guard.HEADER + 3 + reach + guard.PIECE + guard.WINDOWS + 2 * 3 * reach)
