@@ -482,7 +482,7 @@ def limited(y: Real, ceilings: Real, fs: int) -> Real:
     late = len(rule.bands) * look
     out = np.concatenate([y, np.zeros((len(y), late), dtype=y.dtype)], axis=1)
     seen, memory = np.array([1.0, 0.0]), memory_for(len(y), look)
-    loop(limit)(out, memory, rule, np.asarray(ceilings, dtype=np.float64), seen)
+    loop(limit)(out, memory, rule, ceilings, seen)
     return out[:, late:]
 
 
