@@ -110,6 +110,7 @@ EQUAL: dict[str, str] = {
     **_same("processor.guard.x_limit_band", (142, 144), "writes samples twice, the second time those of its own way"),
     **_same("processor.live.callback.x__far", (42,), "another place in the ring, the same for all blocks"),
     **_same("processor.live.callback.x__far", (53,), "a fraction that the table of integers cuts off"),
+    **_same("processor.live.callback.x__from_ring", (59,), "a full block lacks nothing"),
     **_same("processor.live.callback.x__walked", (38,), "any place below 0 is none"),
     **_same("processor.live.callback.x__filter", (38,), "a ratio is 0 or at least 2"),
     **_same("processor.live.callback.x__timed", (13,), "differs at one value of a double"),

@@ -279,6 +279,7 @@ def test_after_the_end_the_tail_is_played(machine: Machine, over: int) -> None:
     while not it.at.meters[memory.FINISHED]:
         left -= BLOCK
         blocks += 1
+        assert left > -BLOCK
         it.one()
     assert left <= 0 < left + BLOCK
     assert it.at.meters[memory.FINISHED] == 1.0
