@@ -13,7 +13,7 @@ from sweetspot.processor.export import Options, Places
 from sweetspot.processor.export.c_library import blob_of
 from sweetspot.processor.plain import bypass
 from tests.processor.library.cases import CASES, Case
-from tests.processor.library.loaded import FIXED, Library, Real, crooked, error_db, music, ragged
+from tests.processor.library.loaded import FIXED, FLOAT, Library, Real, crooked, error_db, music, ragged
 
 FLOOR_DB = -120.0
 """Of the error re the signal: the noise of 32 bits through upmix, filters and guard."""
@@ -57,6 +57,28 @@ def test_the_guard_decides_as_ours_block_by_block(shared: ctypes.CDLL, case: Cas
     one.reset()
     assert one.stopped() == 0
     assert one.process(x[:, :5000]).any()
+
+
+def test_filters_that_are_chosen_during_a_stop_play_from_the_reset_on(shared: ctypes.CDLL) -> None:
+    """From its first sample, in both forms of the library and in our engine."""
+    filters, x = crooked(method="off", loud=5.0), music(6000)
+    other = replace(filters, taps=0.2 * filters.taps[::-1])
+    data = blob_of(filters, Options(places=Places(np.zeros((2, 3)), np.stack([filters.taps, other.taps]))))
+    ours, forms = Engine(filters, 64), [Library(shared, data, 64, prefix) for prefix in (FLOAT, FIXED)]
+    offset, wanted = np.full((2, filters.fs), 1.0), Engine(other, 64).process(x.astype(np.float64))
+    ours.process(offset)
+    ours.exchange(other)
+    assert not ours.process(x).any()
+    ours.reset()
+    assert np.array_equal(ours.process(x.astype(np.float64)), wanted)
+    for one, fade in zip(forms, (0.05, 2000), strict=True):
+        one.process(offset)
+        one.select(1, fade)
+        assert one.stopped() == 3
+        assert not one.process(x).any()
+        one.reset()
+        assert one.stopped() == one.changing() == 0
+        assert error_db(one.process(x), wanted) < FLOOR_DB
 
 
 def test_controls_do_what_ours_do(shared: ctypes.CDLL) -> None:
