@@ -393,8 +393,8 @@ class Guard:
 
     What it does above the ceiling is :func:`limit`. Where nothing passes the ceiling the guard is a pure delay, bit for
     bit.
-    A value that is not finite, or an offset above half the ceiling for about half a second, stops the output until
-    :meth:`reset`.
+    A value that is not finite, or an offset above half the ceiling for about half a second, ahead of the limiter or
+    behind it, stops the output until :meth:`reset`. (Of pulses far above the ceiling the limiter makes an offset.)
 
     Parameters
     ----------
@@ -422,7 +422,7 @@ class Guard:
     def reset(self) -> None:
         """Clear all past input, and a stop."""
         self._memory = memory_for(self.drivers, self._look)
-        self._means = np.zeros(self.drivers)
+        self._means = np.zeros((2, self.drivers))
         self._seen = np.array([1.0, 0.0])
         self._stop = record(STOP)
 
@@ -449,14 +449,14 @@ class Guard:
         """``(drivers, n)`` in, ``(drivers, n)`` out, :attr:`latency` samples late; any ``n``."""
         out = y.copy(order="C")
         self.judge_output(out)
-        if self._stop.reason:
-            return np.zeros_like(y)
-        loop(hold)(out, self._memory, self.rule, self._ceilings(y), self._seen)
-        return out
+        if not self._stop.reason:
+            loop(hold)(out, self._memory, self.rule, self._ceilings(y), self._seen)
+            loop(judge)(out, self._means[1], self.dc_share, self._ceilings(y), self._stop)
+        return np.zeros_like(y) if self._stop.reason else out
 
     def judge_output(self, y: Real) -> None:
         """Stop on signals ``(driver, n)`` that would do harm, before anything is limited; see :class:`Guard`."""
-        loop(judge)(np.ascontiguousarray(y), self._means, self.dc_share, self._ceilings(y), self._stop)
+        loop(judge)(np.ascontiguousarray(y), self._means[0], self.dc_share, self._ceilings(y), self._stop)
 
     def _ceilings(self, y: Real) -> Real:
         return np.asarray(np.minimum(float(not_above(self.ceiling, y.dtype)), self.caps))

@@ -229,7 +229,7 @@ class CompiledBlock:
         self._put(stage, look=look, width=self._guard.shape[1], speed=guard.rule.speed, memory=self._guard)
         self._put(stage, average=guard.rule.average, bands=guard.rule.bands, share=guard.dc_share)
         self._seen = np.array([1.0, 0.0])
-        self._put(stage, ceilings=np.zeros(drivers), caps=guard.caps, seen=self._seen, means=np.zeros(drivers))
+        self._put(stage, ceilings=np.zeros(drivers), caps=guard.caps, seen=self._seen, means=np.zeros((2, drivers)))
         return guard.latency
 
 

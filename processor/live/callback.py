@@ -253,17 +253,20 @@ def _faded(m: Any, controls: Any, y: Any, gains: Any) -> None:
 def _guarded(g: Any, y: Any, ceiling: Any) -> None:
     """``y`` in place, later and never above the ceiling; see :class:`sweetspot.processor.guard.Guard`."""
     drivers = y.shape[0]
-    ceilings, means, stop = carray(f64(g.ceilings), drivers), carray(f64(g.means), drivers), g.stop
+    ceilings, means, stop = carray(f64(g.ceilings), drivers), carray(f64(g.means), (2, drivers)), g.stop
     caps = carray(f64(g.caps), drivers)
     for o in range(drivers):
         ceilings[o] = min(ceiling, caps[o])
-    _judge(y, means, g.share, ceilings, stop)
+    _judge(y, means[0], g.share, ceilings, stop)
     if stop.reason != 0:
         _silence(y)
         return
     memory, average = carray(f64(g.memory), (2, g.width)), carray(f64(g.average), g.look + 1)
     bands, speed = carray(f64(g.bands), (2, 2)), carray(f64(g.speed), 3)
     _hold(y, memory, (average, bands, speed), ceilings, carray(f64(g.seen), 2))
+    _judge(y, means[1], g.share, ceilings, stop)
+    if stop.reason != 0:
+        _silence(y)
 
 
 @kept

@@ -341,6 +341,23 @@ def test_a_constant_offset_stops_the_output(machine: Machine, sign: float) -> No
     assert not it.play(noise(6)).any()
 
 
+def pulses(n: int) -> np.ndarray:
+    """``(n,)`` of 20 dB above a ceiling of 0.5, on a floor that balances them: without them the floor is an offset."""
+    y = np.where(np.arange(n) % 300 < 27, 5.0, -0.5)
+    return np.asarray(y - y.mean())
+
+
+def test_an_offset_that_the_limiter_makes_stops_the_output(machine: Machine) -> None:
+    it, x = Live(amplifier(1.0)), np.zeros((2, 3 * FS // BLOCK * BLOCK), dtype=np.float32)
+    x[0] = pulses(x.shape[1])
+    loud_start(it)
+    y = it.play(x)
+    assert it.at.text[1].startswith("the guard stopped the output: driver 2 had a constant offset of -0.2")
+    ended = int(np.flatnonzero(y[1])[-1])
+    assert y[1, :ended].mean() == pytest.approx(-0.25, abs=0.1)
+    assert (ended + 1) % BLOCK == 0
+
+
 def test_the_offset_is_judged_against_each_drivers_own_limit(machine: Machine) -> None:
     """Driver b may have 0.3: an offset of 0.2 is more than half of it, but not of the ceiling."""
     x = np.full((2, FS // BLOCK * BLOCK), 0.05, dtype=np.float32)
@@ -421,6 +438,15 @@ def test_start_volume_and_mute_are_ramps(machine: Machine) -> None:
     out = np.concatenate(y, axis=1)
     assert out == pytest.approx(whole * late, abs=1e-6)
     assert not out[:, 30 * BLOCK + SOFT + delay :].any()
+
+
+def test_a_gain_of_two_stays_where_it_is_reached(machine: Machine) -> None:
+    it, f, x = Live(filters(1)), filters(1), noise(10)
+    loud_start(it)
+    it.at.controls[memory.VOLUME] = 6.020599913279623
+    assert 10.0 ** (0.05 * it.at.controls[memory.VOLUME]) == 2.0
+    late = SOFT + it.made.latency
+    assert it.play(x)[:, late:] == pytest.approx(2.0 * alone(f, x)[:, late:], abs=2e-6)
 
 
 def test_a_change_of_filters_is_a_crossfade(machine: Machine) -> None:
@@ -623,6 +649,8 @@ def test_blocks_are_timed(machine: Machine, took: float, ran: float, held: int) 
 
 def test_it_always_continues(machine: Machine) -> None:
     it = Live(filters(1))
-    played = np.zeros((BLOCK, CHANNELS), dtype=np.float32)
-    pointer_to = played.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-    assert block.block_path().ctypes(None, pointer_to, BLOCK, None, 0, it.made.user) == 0
+    front, _ = file_path(filters(1)).halves()
+    given, played = (np.zeros((BLOCK, CHANNELS), dtype=np.float32) for _ in range(2))
+    ins, outs = (x.ctypes.data_as(ctypes.POINTER(ctypes.c_float)) for x in (given, played))
+    for user in (it.made.user, int(front.state.ctypes.data)):
+        assert block.block_path().ctypes(ins, outs, BLOCK, None, 0, user) == 0

@@ -139,6 +139,26 @@ def test_an_offset_stops_after_the_same_time_at_every_rate(fs: int) -> None:
     assert blocks * n / fs == pytest.approx(guard.DC_TIME_S * np.log(0.4 / 0.15), abs=0.011)
 
 
+def test_an_offset_that_the_limiter_makes_of_pulses_stops_the_output() -> None:
+    """Pulses of 20 dB above the ceiling on a floor that balances them: without the pulses the floor is an offset."""
+    y, means, stop = np.zeros((2, 3 * FS)), np.zeros(2), record(guard.STOP)
+    y[1] = np.where(np.arange(3 * FS) % 300 < 27, 5.0, -0.5)
+    y[1] -= y[1].mean()
+    it, c = Guard(2, 0.5, FS), np.full(2, 0.5)
+    out, judged = [], slice(0)
+    while not it.stopped:
+        judged = slice(judged.stop, judged.stop + 50)
+        jitted(guard.judge)(y[:, judged], means, it.dc_share, c, stop)
+        out.append(it.process(y[:, judged]))
+    assert not stop.reason
+    assert not out[-1].any()
+    assert guard.reason(it._stop).startswith("driver 2 had a constant offset of -0.2")
+    played = np.concatenate(out[:-1], axis=1)[1]
+    assert lfilter([it.dc_share], [1.0, it.dc_share - 1.0], played)[-1] == pytest.approx(-0.25, abs=0.02)
+    it.reset()
+    assert it.process(0.1 * y[:, :50]).any()
+
+
 def test_a_long_piece_is_judged_in_stretches() -> None:
     """An offset for a second in a piece of a minute, which its mean over the piece would hide."""
     y = np.zeros((2, 60 * 200))

@@ -59,6 +59,21 @@ def test_the_guard_decides_as_ours_block_by_block(shared: ctypes.CDLL, case: Cas
     assert one.process(x[:, :5000]).any()
 
 
+def test_an_offset_that_the_limiter_makes_stops_all_at_the_same_block(shared: ctypes.CDLL) -> None:
+    """Pulses of 20 dB above the ceiling on a floor that balances them."""
+    filters = replace(crooked(2, 1, 8000, method="off"), taps=np.tile([[[0.0], [20.0]]], (3, 1, 1)))
+    x = np.where(np.arange(16000) % 1200 < 109, 0.125, -0.0125)
+    x, data = np.tile(x - x.mean(), (2, 1)), blob_of(filters)
+    ours, forms = Engine(filters, 64), [Library(shared, data, 64, prefix) for prefix in (FLOAT, FIXED)]
+    for at in range(0, 16000, 64):
+        y = ours.process(x[:, at : at + 64])
+        for one in forms:
+            assert one.process(x[:, at : at + 64]) == pytest.approx(y, abs=1e-5)
+            assert bool(ours.stopped) == (one.stopped() == 3), at
+    assert ours.stopped.startswith("driver 2 had a constant offset of -0.2")
+    assert [one.stopper() for one in forms] == [1, 1]
+
+
 def test_filters_that_are_chosen_during_a_stop_play_from_the_reset_on(shared: ctypes.CDLL) -> None:
     """From its first sample, in both forms of the library and in our engine."""
     filters, x = crooked(method="off", loud=5.0), music(6000)

@@ -19,7 +19,7 @@ static int64_t risen(int64_t x)
 }
 
 /* Stop on a driver signal whose mean over about half a second is an offset. */
-static void judge(sf_guard *g, int32_t *const *y, uint32_t n)
+static void judge(sf_guard *g, int32_t *const *y, uint32_t n, int64_t *mean)
 {
     for (uint32_t first = 0; first < n; first += SS_STRETCH) {
         const uint32_t count = n - first < SS_STRETCH ? n - first : SS_STRETCH;
@@ -29,8 +29,8 @@ static void judge(sf_guard *g, int32_t *const *y, uint32_t n)
             for (uint32_t k = 0; k < count; k++) {
                 total += y[d][first + k];
             }
-            g->mean[d] += sf_long_times(total * 65536 / (int64_t) count - g->mean[d], part);
-            size = g->mean[d] < 0 ? -g->mean[d] : g->mean[d];
+            mean[d] += sf_long_times(total * 65536 / (int64_t) count - mean[d], part);
+            size = mean[d] < 0 ? -mean[d] : mean[d];
             if (size > (int64_t) g->ceilings[d] * 32768) {
                 g->stopped = SWEETSPOT_OFFSET;
                 g->stopper = d;

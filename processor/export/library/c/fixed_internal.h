@@ -83,7 +83,7 @@ typedef struct {
     int64_t offset_share;   /* of a sample, Q47 */
     int stopped;
     int32_t *average, *ceilings, *low;
-    int64_t *mean;          /* [driver] samples times 2^16 */
+    int64_t *mean;          /* [2][driver] samples times 2^16, ahead of the limiter and behind it */
     sf_band band[SS_BANDS];
 } sf_guard;
 

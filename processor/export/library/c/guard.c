@@ -54,7 +54,7 @@ static double risen(double x)
 }
 
 /* Stop on a driver signal that is not finite, or whose mean over about half a second is an offset. */
-static void judge(ss_guard *g, float *const *y, uint32_t n)
+static void judge(ss_guard *g, float *const *y, uint32_t n, float *mean)
 {
     for (uint32_t first = 0; first < n; first += SS_STRETCH) {
         const uint32_t count = n - first < SS_STRETCH ? n - first : SS_STRETCH;
@@ -66,8 +66,8 @@ static void judge(ss_guard *g, float *const *y, uint32_t n)
                 g->stopper = d;
                 return;
             }
-            g->mean[d] += part * (total / (float) count - g->mean[d]);
-            if (fabsf(g->mean[d]) > OFFSET_SHARE * g->ceilings[d]) {
+            mean[d] += part * (total / (float) count - mean[d]);
+            if (fabsf(mean[d]) > OFFSET_SHARE * g->ceilings[d]) {
                 g->stopped = SWEETSPOT_OFFSET;
                 g->stopper = d;
             }

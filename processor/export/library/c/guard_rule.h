@@ -22,7 +22,7 @@ void NAME(guard_layout)(GUARD *g, ss_arena *arena, const sweetspot_info *info)
     g->average = TAKE(arena, g->look + 1u);
     g->ceilings = TAKE(arena, g->drivers);
     g->low = TAKE(arena, g->drivers);
-    g->mean = TAKE_MEAN(arena, g->drivers);
+    g->mean = TAKE_MEAN(arena, 2u * (size_t) g->drivers);
     for (uint32_t b = 0; b < SS_BANDS; b++) {
         g->band[b].line = TAKE(arena, g->reach);
         g->band[b].taken = TAKE(arena, SS_PIECE);
@@ -34,7 +34,7 @@ void NAME(guard_layout)(GUARD *g, ss_arena *arena, const sweetspot_info *info)
 void NAME(guard_reset)(GUARD *g)
 {
     const size_t held = (size_t) g->drivers * g->reach * sizeof(SAMPLE);
-    memset(g->mean, 0, g->drivers * sizeof(MEAN));
+    memset(g->mean, 0, 2u * (size_t) g->drivers * sizeof(MEAN));
     memset(g->low, 0, g->drivers * sizeof(SAMPLE));
     for (uint32_t b = 0; b < SS_BANDS; b++) {
         BAND *m = &g->band[b];
@@ -154,15 +154,9 @@ static int limit_band(GUARD *g, uint32_t b, SAMPLE *const *y, uint32_t first, ui
 void NAME(guard_process)(GUARD *g, SAMPLE *const *y, uint32_t n)
 {
     if (g->stopped == SWEETSPOT_RUNNING) {
-        judge(g, y, n);
+        judge(g, y, n, g->mean);
     }
-    if (g->stopped != SWEETSPOT_RUNNING) {
-        for (uint32_t d = 0; d < g->drivers; d++) {
-            memset(y[d], 0, n * sizeof(SAMPLE));
-        }
-        return;
-    }
-    for (uint32_t first = 0; first < n; first += SS_PIECE) {
+    for (uint32_t first = 0; g->stopped == SWEETSPOT_RUNNING && first < n; first += SS_PIECE) {
         const uint32_t count = n - first < SS_PIECE ? n - first : SS_PIECE;
         int worked = 0;
         for (uint32_t b = 0; b < SS_BANDS; b++) {
@@ -171,5 +165,11 @@ void NAME(guard_process)(GUARD *g, SAMPLE *const *y, uint32_t n)
         if (worked) {
             clip(g, y, first, count);
         }
+    }
+    if (g->stopped == SWEETSPOT_RUNNING) {
+        judge(g, y, n, g->mean + g->drivers);
+    }
+    for (uint32_t d = 0; g->stopped != SWEETSPOT_RUNNING && d < g->drivers; d++) {
+        memset(y[d], 0, n * sizeof(SAMPLE));
     }
 }

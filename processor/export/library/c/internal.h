@@ -139,7 +139,8 @@ typedef struct {
     int stopped;
     uint32_t stopper, limited;   /* driver that stopped it; samples that were limited */
     float *average;     /* [look + 1] */
-    float *ceilings, *mean, *low;  /* [driver] */
+    float *ceilings, *low;  /* [driver] */
+    float *mean;        /* [2][driver]: ahead of the limiter and behind it */
     ss_band band[SS_BANDS];
 } ss_guard;
 
