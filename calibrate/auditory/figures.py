@@ -183,8 +183,8 @@ class ImageFigures:
         louder = "" if level is None else f", loudness {level:+z.1f} dB re plain"
         return (
             f"{self.name:<10} {az[0]:+4.0f} /{az[1]:+4.0f} /{az[2]:+4.0f} /{az[3]:+4.0f} /{az[4]:+4.0f} deg, width "
-            f"{self.width_deg:z3.0f}, focus {self.focus_deg:2.0f} deg, DRR {drr[0]:.1f} / {drr[2]:.1f} / {drr[1]:.1f} "
-            f"dB, tone {self.tone_rms_db:z.1f} dB{louder}"
+            f"{self.width_deg:z3.0f}, focus {self.focus_deg:2.0f} deg, "
+            f"DRR {drr[0]:z.1f} / {drr[2]:z.1f} / {drr[1]:z.1f} dB, tone {self.tone_rms_db:z.1f} dB{louder}"
         )
 
 

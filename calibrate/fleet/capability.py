@@ -325,6 +325,10 @@ def limits(found: Iterable[Statistics], sigmas: float, guard: float) -> list[Der
     return out
 
 
+ONE_RUN = (
+    "one good run: the spread of units is unknown, and each limit lies the smallest distance from its value; verify "
+    "more units before these limits judge any"
+)
 NO_GAUGE = "no gauge study: no unit was measured twice, so the rig's repeatability is unknown"
 
 

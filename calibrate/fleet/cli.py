@@ -22,6 +22,7 @@ from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
 from sweetspot.calibrate.run import records as kept
 from sweetspot.measure.cli import JsonOpt
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import many
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.storage import file_sha256
 
@@ -160,14 +161,17 @@ def limits(
         raise BadInput(left_out or f"{folder}: {bad if verified else none}")
     count = len({r["run"] for r in good if r["passed"] is not None})
     data = {"runs": count, "limits": [asdict(d) | {"limit": d.limit} for d in derived]}
-    lines = [f"  {d.metric:<42} {d.sense} {d.limit:8.2f} {d.unit:<2}  (guard band {d.guard:.2f})" for d in derived]
+    lines = [
+        f"  {d.metric.replace('+-', '±'):<42} {d.sense} {d.limit:8.2f} {d.unit:<2}  (guard band {d.guard:.2f})"
+        for d in derived
+    ]
     if note := capability.studied(found):
         lines.append(f"{note}; no guard band was added")
-    if left_out:
-        lines.append(left_out)
-    if notes := [n for n in (note, left_out) if n]:
+    few = "" if count > 1 else capability.ONE_RUN
+    lines += [n for n in (few, left_out) if n]
+    if notes := [n for n in (note, few, left_out) if n]:
         data["notes"] = notes
-    summary = f"From {count} good runs, {sigmas:g} standard deviations"
+    summary = f"From {many(count, 'good run')}, {sigmas:g} standard deviations"
     if out is not None:
         run.write_limits(out, capability.by_limit(derived), f"{summary}, guard band {guard:g}; sweetspot fleet limits")
         data["out"] = str(out)
@@ -210,10 +214,10 @@ def _table(found: list[Statistics]) -> str:
     for s in found:
         limit = "-" if s.limit is None else f"{'≥' if s.sense == 'at least' else '≤'} {s.limit:.4g}"
         cpk = "-" if s.cpk is None else f"{s.cpk:.2f}"
-        name = s.metric if s.step == "verify" else f"{s.metric} (predicted)"
+        spread = f"{s.spread:.2f}" if s.count > 1 else "-"
+        name = (s.metric if s.step == "verify" else f"{s.metric} (predicted)").replace("+-", "±")
         lines.append(
-            f"{name:<44}{s.unit:>5}{s.count:>6}{s.mean:>9.2f}{s.spread:>8.2f}{s.p10:>9.2f}{limit:>10}{cpk:>9}"
-            f"{s.failed:>8}"
+            f"{name:<44}{s.unit:>5}{s.count:>6}{s.mean:>9.2f}{spread:>8}{s.p10:>9.2f}{limit:>10}{cpk:>9}{s.failed:>8}"
         )
     why = sorted({s.why_no_cpk for s in found if s.why_no_cpk})
     return "\n".join([head, *lines, *(f"no Cpk: {w}" for w in why)])

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from sweetspot.calibrate.fleet import capability, plots
 from sweetspot.calibrate.fleet.capability import Statistics
 from sweetspot.calibrate.fleet.ledger import UnitSummary
-from sweetspot.calibrate.report import svg
+from sweetspot.calibrate.report import svg, typeset
 from sweetspot.measure.share import STYLE
 from sweetspot.rigs.storage import write as write_file
 
@@ -57,19 +57,21 @@ def write(path: Path, units: UnitSummary, rows: Sequence[Mapping[str, Any]], fou
         undefined=StrictUndefined,
         trim_blocks=True,
     ).get_template("page.html.j2")
-    text = page.render(
-        statistics=found,
-        pictures=pictures,
-        units=units.units,
-        runs=units.runs,
-        broken=units.broken,
-        judged=len({r["run"] for r in rows if r["passed"] is not None}),
-        failed=list(failed.values()),
-        outliers=_outliers(found),
-        cpu=units.cpu_seconds,
-        version=version("sweetspot"),
-        poor=capability.POOR_CPK,
-        no_gauge=capability.studied(found),
+    text = typeset(
+        page.render(
+            statistics=found,
+            pictures=pictures,
+            units=units.units,
+            runs=units.runs,
+            broken=units.broken,
+            judged=len({r["run"] for r in rows if r["passed"] is not None}),
+            failed=list(failed.values()),
+            outliers=_outliers(found),
+            cpu=units.cpu_seconds,
+            version=version("sweetspot"),
+            poor=capability.POOR_CPK,
+            no_gauge=capability.studied(found),
+        )
     )
     write_file(path, text)
     return path
@@ -100,6 +102,8 @@ def _picture(s: Statistics, mine: Sequence[Mapping[str, Any]]) -> FleetPicture:
     with matplotlib.rc_context({"svg.hashsalt": name}):
         figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator")))
     caption = f"{s.metric}: mean {s.mean:.2f} {s.unit}, standard deviation {s.spread:.2f} {s.unit} over {s.count} runs."
+    if s.count < 2:
+        caption = f"{s.metric}: {s.mean:.2f} {s.unit}, one run."
     caption = caption.replace(" ,", ",").replace("  ", " ")
     title = f"{s.metric}, {'predicted by the fit' if s.step == 'fit' else 'measured'}"
     return FleetPicture(title, Markup(svg.inline(out.getvalue(), name, caption)), caption)

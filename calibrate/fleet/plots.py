@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from sweetspot.measure.share import DRIVERS, GRID, PAPER, SOFT
@@ -38,6 +39,7 @@ def strip(ax: Axes, x: Float, failed: Mask, outlying: Mask, limit: float | None)
         ax.annotate("limit", (0.995, limit), xycoords=("axes fraction", "data"), color=BAD, ha="right", va="bottom")
     ax.set_xlim(0.3, len(x) + 0.7)
     ax.set_xlabel("run, oldest first")
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     ax.grid(True, axis="y", color=GRID, linewidth=0.7)
     ax.set_axisbelow(True)
     if not good.all():
@@ -52,6 +54,7 @@ def spread(ax: Axes, x: Float, limit: float | None) -> None:
     if limit is not None:
         ax.axhline(limit, color=BAD, linewidth=1.3, linestyle=(0, (4, 2.5)))
     ax.set_xlabel("runs")
+    ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     ax.tick_params(labelleft=False)
     ax.grid(True, axis="y", color=GRID, linewidth=0.7)
     ax.set_axisbelow(True)

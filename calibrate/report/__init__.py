@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.report.beam_page import BEAM_STEPS as BEAM_STEPS
     from sweetspot.calibrate.report.beam_page import write_beam as write_beam
     from sweetspot.calibrate.report.page import comparison as comparison
+    from sweetspot.calibrate.report.templates import typeset as typeset
     from sweetspot.calibrate.report.writing import STEPS as STEPS
     from sweetspot.calibrate.report.writing import write as write
     from sweetspot.calibrate.report.writing import write_noting_changes as write_noting_changes

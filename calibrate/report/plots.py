@@ -160,13 +160,16 @@ def _banded(ax: Axes) -> None:
 
 
 def device(ax: Axes, rig: Description, mics_m: float | None) -> None:
-    """Plan view in metres: the device with its named drivers, x up and y to the left as the listener faces it."""
-    for i, driver in enumerate(rig.driver):
-        x, y = 100.0 * driver.at[0], 100.0 * driver.at[1]
+    """Plan view in centimetres: the device with its drivers, x up and y to the left; close names stand upright."""
+    at = 100.0 * np.array([d.at[:2] for d in rig.driver])
+    reach = float(np.hypot(*at.T).max())
+    dx, dy = np.abs(np.diff(at[np.argsort(at[:, 1])], axis=0)).T
+    upright = 90.0 if np.any((dy < 0.4 * reach) & (dx < 0.15 * reach)) else 0.0
+    for i, (driver, (x, y)) in enumerate(zip(rig.driver, at, strict=True)):
         ax.plot(y, x, "o", color=DRIVERS[i % len(DRIVERS)], markersize=8)
-        ax.annotate(driver.name.replace("_", " "), (y, x), xytext=(0, 8), textcoords="offset points", ha="center")
+        ax.annotate(driver.name.replace("_", " "), (y, x), xytext=(0, 8), textcoords="offset points", ha="center",
+                    va="bottom", rotation=upright)  # fmt: skip
     ax.plot(0.0, 0.0, "+", color=SOFT, markersize=9)
-    reach = 100.0 * max(float(np.hypot(*d.at[:2])) for d in rig.driver)
     ax.add_patch(Circle((0.0, 0.0), reach, fill=False, edgecolor=SOFT, linewidth=1.0, linestyle=(0, (3, 3))))
     away = f"{mics_m:g} m" if mics_m else "the listener"
     ax.annotate(f"to the head, {away}", (0.0, 1.85 * reach), xytext=(0.0, 1.5 * reach), ha="center", color=SOFT,

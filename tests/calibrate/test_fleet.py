@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -302,6 +303,9 @@ def test_a_fleet_is_fitted_once_and_a_broken_unit_is_reported(measured: Path, tm
     page = (fleet / "fleet.html").read_text()
     assert "NOT VERIFIED" in page
     assert "<svg" in page
+    assert "one run." in page
+    assert "standard deviation 0.00" not in page, "one value has no spread"
+    assert not re.search(r">-\d", page), "a hyphen for a minus sign"
     with closing(sqlite3.connect(fleet / NAME)) as table, table:
         assert table.execute("SELECT COUNT(*) FROM units WHERE status = 'done'").fetchone() == (3,)
 
