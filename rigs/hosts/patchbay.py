@@ -111,12 +111,30 @@ class Patchbay:
         raise HardwareTrouble(f"{missing[0]!r} is not on the audio server after {PATIENCE_S:g} s: {hint()}")
 
     def sources(self, port: str) -> list[str]:
-        """Sources of a port."""
-        return [p.name for p in self._client.get_all_connections(self._client.get_port_by_name(port))]
+        """Sources of a port.
+
+        Raises
+        ------
+        HardwareTrouble
+            There is no such port.
+        """
+        try:
+            return [p.name for p in self._client.get_all_connections(self._client.get_port_by_name(port))]
+        except library().JackError as fault:
+            raise HardwareTrouble(f"{port!r} is not on the audio server any more: {fault}") from fault
 
     def connect(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Connect every pair of a source and a sink that is not connected yet."""
-        for source, sink in pairs:
+        """Connect every pair of a source and a sink that is not connected yet.
+
+        A new port is waited for: PipeWire tells its clients of each other's ports one by one.
+
+        Raises
+        ------
+        HardwareTrouble
+            A port does not come, or the server refuses.
+        """
+        for pair in pairs:
+            source, sink = self.await_named(pair, lambda: None, lambda: "its program has ended")
             if source not in self.sources(sink):
                 self._cable(self._client.connect, source, sink)
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from sweetspot.rigs.hosts import jack_client
+from sweetspot.rigs.errors import HardwareTrouble
+from sweetspot.rigs.hosts import jack_client, patchbay
 from sweetspot.rigs.hosts.jack_client import ProcessCallback
 
 TOOLS = ("pipewire", "wireplumber", "pw-cli", "dbus-run-session")
@@ -126,3 +127,37 @@ def test_a_thread_can_be_cancelled_soon_after_its_client_is_deactivated(
     callback.close()
     assert on_pipewire[0] == 1
     assert on_pipewire[-1] == 0
+
+
+class Registry:
+    """A client that hears of a new port only when it has asked some times, as on PipeWire."""
+
+    def __init__(self, late: int) -> None:
+        self.asked, self.late = 0, late
+        self.cables: list[tuple[str, str]] = []
+
+    def get_ports(self, **_: bool) -> list[SimpleNamespace]:
+        self.asked += 1
+        return [SimpleNamespace(name=n) for n in ("card:out_1", "new:in_1")[: 1 + (self.asked > self.late)]]
+
+    def get_port_by_name(self, name: str) -> str:
+        return name
+
+    def get_all_connections(self, port: str) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name=a) for a, b in self.cables if b == port]
+
+    def connect(self, source: str, sink: str) -> None:
+        self.cables.append((source, sink))
+
+
+def test_a_port_that_the_server_does_not_tell_of_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patchbay, "POLL_S", 0.001)
+    client = Registry(late=3)
+    patchbay.Patchbay(client).connect([("card:out_1", "new:in_1")] * 2)
+    assert client.cables == [("card:out_1", "new:in_1")]
+
+
+def test_a_port_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patchbay, "PATIENCE_S", 0.05)
+    with pytest.raises(HardwareTrouble, match=r"'new:in_1' is not on the audio server after 0\.05 s"):
+        patchbay.Patchbay(Registry(late=10**6)).connect([("card:out_1", "new:in_1")])
