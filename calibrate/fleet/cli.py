@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ import typer
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import quick
 from sweetspot.calibrate.design import read_limits
-from sweetspot.calibrate.fleet import capability, cluster, jobs, run, sampling
+from sweetspot.calibrate.fleet import capability, cluster, jobs, population, run, sampling
 from sweetspot.calibrate.fleet.capability import Statistics
 from sweetspot.calibrate.fleet.ledger import NAME, Ledger
 from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
@@ -30,6 +30,10 @@ FoldersArg = Annotated[
     list[Path], typer.Argument(metavar="DIR ...", help="Folders with runs; the fleet's table is in the first.")
 ]
 FolderArg = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a fitted fleet.")]
+
+LikeOpt = Annotated[
+    str | None, typer.Option("--like", metavar="UNIT", help="Only runs of this unit's product, rate and design.")
+]
 
 FAILED = 1
 OWN = "each run's own design"
@@ -114,6 +118,7 @@ def _scheduler(address: str | None, certificates: Certificates, *, insecure: boo
 def stats(
     folder: FolderArg,
     page: Annotated[Path | None, typer.Option("--page", help="HTML page; by default DIR/fleet.html.")] = None,
+    like: LikeOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Statistics over the units of a fleet: mean, spread, capability, trend, outliers, gauge R&R; also as a page."""
@@ -122,6 +127,9 @@ def stats(
         rows, left_out = _current(ledger, folder)
     if not rows:
         raise BadInput(left_out or f"{folder}: the table has no fitted unit; see: sweetspot fleet fit {folder} --retry")
+    rows = population.alike(rows, folder, like)
+    if like is not None:
+        summary = replace(summary, units=len({r["unit"] for r in rows}), runs=len({r["run"] for r in rows}))
     from sweetspot.calibrate.fleet.page import NAME as PAGE
     from sweetspot.calibrate.fleet.page import write  # matplotlib is slow to import
 
@@ -129,7 +137,7 @@ def stats(
     with tracked("Drawing", 1) as step:
         written = write(page or (folder if folder.is_dir() else folder.parent) / PAGE, summary, rows, found)
         step(written.name)
-    notes = [n for n in (capability.studied(found), _copies(copies), left_out) if n]
+    notes = [n for n in (capability.studied(found), population.pooled(rows), _copies(copies), left_out) if n]
     data = {"page": str(written), "figures": [asdict(s) for s in found], "notes": notes, "copies": copies}
     result(data, "\n".join([_table(found), *notes, str(written)]), as_json=as_json)
 
@@ -143,11 +151,13 @@ def limits(
         float, typer.Option("--guard", help="Guard band in standard deviations of the gauge.", min=0.0, max=100.0)
     ] = 2.0,
     out: Annotated[Path | None, typer.Option("--out", help="Write a limits.toml.")] = None,
+    like: LikeOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Derive limits from the good units of a fleet: their spread, with a guard band for the gauge."""
     with Ledger.reading(folder) as ledger:
         rows, left_out = _current(ledger, folder)
+    rows = population.alike(rows, folder, like)
     good = capability.good(rows)
     found = capability.of_figures(good)
     derived = capability.limits(found, sigmas, guard)
@@ -168,8 +178,9 @@ def limits(
     if note := capability.studied(found):
         lines.append(f"{note}; no guard band was added")
     few = "" if count > 1 else capability.ONE_RUN
-    lines += [n for n in (few, left_out) if n]
-    if notes := [n for n in (note, few, left_out) if n]:
+    others = [n for n in (few, population.pooled(good), left_out) if n]
+    lines += others
+    if notes := [n for n in (note, *others) if n]:
         data["notes"] = notes
     summary = f"From {many(count, 'good run')}, {sigmas:g} standard deviations"
     if out is not None:

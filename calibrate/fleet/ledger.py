@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS units (
     run TEXT PRIMARY KEY, unit TEXT, rig TEXT, created_utc TEXT, finished_utc TEXT,
     session_sha256 TEXT, session_stamp TEXT, rig_sha256 TEXT, rig_stamp TEXT, filterset_sha256 TEXT,
     filterset_stamp TEXT, verification_sha256 TEXT, verification_stamp TEXT, design_sha256 TEXT, version TEXT,
-    steps TEXT, status TEXT, reason TEXT, cpu_seconds REAL, attempts INTEGER, worker TEXT);
+    steps TEXT, status TEXT, reason TEXT, cpu_seconds REAL, attempts INTEGER, worker TEXT, kind TEXT);
 CREATE TABLE IF NOT EXISTS metrics (
     run TEXT, unit TEXT, rig TEXT, created_utc TEXT, step TEXT, metric TEXT,
     value REAL, predicted REAL, limit_value REAL, sense TEXT, passed INTEGER, measured_in TEXT, uncertainty REAL,
@@ -32,7 +32,12 @@ ADDED = {"measured_in": "TEXT", "uncertainty": "REAL"}
 """Columns of the table of metrics that files of earlier versions lack."""
 
 ADDED_UNITS = dict.fromkeys(
-    ["session_stamp", *(f"{n}_{k}" for n in ("rig", "filterset", "verification") for k in ("sha256", "stamp"))], "TEXT"
+    [
+        "session_stamp",
+        "kind",
+        *(f"{n}_{k}" for n in ("rig", "filterset", "verification") for k in ("sha256", "stamp")),
+    ],
+    "TEXT",
 )
 """The same of the table of units."""
 
@@ -182,6 +187,8 @@ class Ledger:
         copies = {run for runs in self.copies().values() for run in runs}
         there = {row[1] for row in self._db.execute("PRAGMA table_info(metrics)")}
         missing = "".join(f", NULL AS {name}" for name in ADDED if name not in there)
+        kinds = any(row[1] == "kind" for row in self._db.execute("PRAGMA table_info(units)"))
+        missing += f", {'u.kind' if kinds else 'NULL'} AS kind"
         kept: dict[bytes, str] = {}
 
         def text(value: bytes) -> str:

@@ -24,6 +24,7 @@ from sweetspot.calibrate.design import Limits, limits_text
 from sweetspot.calibrate.fleet import jobs
 from sweetspot.calibrate.fleet.jobs import Job, counted, dead
 from sweetspot.calibrate.fleet.ledger import Figure, Outcome
+from sweetspot.calibrate.fleet.population import kind_of
 from sweetspot.calibrate.plant import Fitted, metrics
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput, SweetspotError
@@ -59,7 +60,7 @@ def work(job: Job) -> Outcome:
         fitted = _fit(run, job, known["session_sha256"])
         if "verify" in job.steps:
             _verify(run, fitted, job.limits)
-        known |= jobs.hashes(run, jobs.MADE)
+        known |= {"kind": kind_of(run)} | jobs.hashes(run, jobs.MADE)
         measured, reason = jobs.verified(run, known["session_sha256"], known["filterset_sha256"])
         figures = (*_predicted(fitted), *measured)
     except SweetspotError as trouble:

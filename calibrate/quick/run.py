@@ -173,13 +173,12 @@ def check_fits(model: GoldenModel, rig: Description) -> None:
     pairs = (
         ("drivers", known.drivers, rig.driver_names),
         ("monitor microphones", known.mics, tuple(m.name for m in rig.monitor_mics)),
-        ("rate", (str(known.fs),), (str(rig.fs),)),
+        ("sampling rate", (f"{known.fs} Hz",), (f"{rig.fs} Hz",)),
     )
     for what, has, wanted in pairs:
         if has != wanted:
             raise BadInput(
-                f"the model's {what} are {', '.join(has) or 'none'}; those of rig {rig.name!r} "
-                f"{', '.join(wanted) or 'none'}: "
+                f"the model's {what}: {', '.join(has) or 'none'}; of rig {rig.name!r}: {', '.join(wanted) or 'none'}; "
                 "learn a model on this rig: sweetspot fleet learn DIR --out model.h5"
             )
     apart = abs(rig.environment.temperature_c - model.temperature_c)

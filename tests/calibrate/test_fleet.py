@@ -22,7 +22,7 @@ import pytest
 
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.fleet import capability, jobs
+from sweetspot.calibrate.fleet import capability, jobs, population
 from sweetspot.calibrate.fleet import run as fleet
 from sweetspot.calibrate.fleet.cluster import on_cluster
 from sweetspot.calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome
@@ -538,3 +538,41 @@ def test_a_table_of_another_schema(tmp_path: Path, change: str, why: str) -> Non
     with Ledger.reading(tmp_path) as ledger:
         assert "r2" in ledger.known()
         assert ledger.figures()
+
+
+def test_runs_of_several_kinds_have_no_statistics_in_common(tmp_path: Path, sweetspot: Typed) -> None:
+    """Another rate or design is refused until one kind is chosen; rigs of one kind are pooled with a note."""
+    kinds = {"A": ("48 kHz", "one"), "B": ("48 kHz", "two"), "C": ("44 kHz", "one")}
+    with Ledger.writing(tmp_path) as ledger:
+        for number, (unit, (kind, rig)) in enumerate(kinds.items()):
+            about = {
+                "unit": unit,
+                "rig": rig,
+                "kind": kind,
+                "created_utc": f"2026-01-0{number + 1}",
+                "session_sha256": unit,
+            }
+            figure = Figure("verify", "balance", 0.1 * number, 0.0, 1.0, "at most", True)
+            ledger.keep(Outcome(str(tmp_path / unit), "done", "", about, (figure,)))
+    for words in ("stats", "limits"):
+        mixed = sweetspot("fleet", words, tmp_path)
+        assert mixed.returncode == 2
+        assert "2 kinds" in mixed.stderr
+        assert "--like C: 1 run, 44 kHz, rig one" in mixed.stderr
+        chosen = sweetspot("fleet", words, tmp_path, "--like", "B", "--json")
+        assert chosen.returncode == 0, chosen.stderr
+        found = json.loads(chosen.stdout)
+        assert any("2 rigs are pooled (one, two)" in note for note in found["notes"])
+        assert (found["runs"] if words == "limits" else found["figures"][0]["count"]) == 2
+    assert sweetspot("fleet", "stats", tmp_path, "--like", "D").returncode == 2
+
+
+def test_the_kind_of_a_run_is_its_product_rate_and_design(measured: Path, tmp_path: Path) -> None:
+    own = tmp_path / "A" / "run"
+    shutil.copytree(measured, own)
+    kinds = set()
+    for text in ("", "# nothing but a remark\n", "[crosstalk]\neffort_db = 3.0\n"):
+        calibrate(own, designs.parse(text, "design"), text)
+        kinds.add(population.kind_of(own))
+    assert len(kinds) == 2
+    assert sum("47872 Hz, default design, full sessions" in kind for kind in kinds) == 1
