@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sweetspot.calibrate.plant import gate
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput
@@ -19,8 +20,11 @@ NOISY_DB = 6.0
 SIDEWAYS_M = 0.02
 """Smallest distance of a driver from the middle that identifies the ears, m."""
 
-AWAKE_S = 0.0005
-"""Window around a response's peak, s."""
+LEAD_S = 0.0005
+"""Largest lead of an ear that is looked for, s."""
+
+DIRECT_S = 0.003
+"""Length of the direct sound, whose first ear tells the side of a driver; a room's sound comes from all sides, s."""
 
 
 LEAST_SPARED = 3
@@ -110,7 +114,8 @@ def _apart(ears: ImpulseResponse) -> None:
 def _sorted(ears: ImpulseResponse, rig: Description) -> None:
     """Drivers at the side reach the ear on that side first; a listener who faces the unit has +y on the right."""
     y: Float = np.array([d.at[1] for d in rig.driver])
-    lead = _leads_s(ears.h, ears.fs)
+    direct = gate.until(ears.h, ears.zero, ears.fs, gate.first_arrival(ears) + DIRECT_S)
+    lead = _leads_s(direct, ears.fs)
     aside = np.abs(y) >= SIDEWAYS_M
     if aside.sum() < 2 or not (np.sign(y[aside]).min() < 0 < np.sign(y[aside]).max()):
         return
@@ -129,7 +134,7 @@ def _sorted(ears: ImpulseResponse, rig: Description) -> None:
 def _leads_s(h: Float, fs: int) -> Float:
     """Lead of the right ear in ``h (position, ear, driver, tap)`` by each driver ``(driver,)``, s, mean over positions,
     by cross-correlation at eight times the sampling rate."""
-    reach = int(2 * AWAKE_S * 8 * fs)
+    reach = int(2 * LEAD_S * 8 * fs)
     n = fft.next_fast_len(h.shape[-1] + reach // 8 + 1, real=True)  # holds every lag that is looked at
     X = fft.rfft(h, n, axis=-1)
     f = fft.rfftfreq(n, 1.0 / fs)

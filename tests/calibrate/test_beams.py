@@ -63,6 +63,18 @@ def test_beam_points_in_its_direction(angle: float) -> None:
     assert np.median(turned) > 6.0
 
 
+def test_two_drivers_a_wavelength_apart_do_not_split_the_beam() -> None:
+    """Opposite phase has more power in the lobe than at ±90°, with nothing on axis: two lobes beside the listener."""
+    around, apart = ring(5.0), np.array([0.15, -0.15])
+    h = np.exp(1j * K * (apart[:, None] * np.sin(around))[..., None])
+    ahead = beamform.nearest(around, 0.0)
+    beam = beamform.steer(h, around, F, np.ones((len(F), 2)), WIDE, np.ones(len(F), dtype=np.complex128))
+    power = power_db(np.abs(np.einsum("dif,fd->if", h, beam.w)) ** 2)
+    assert np.min(power[ahead]) > -3.1
+    aside = np.abs(np.degrees(around)) <= WIDE.lobe_deg
+    assert np.max(power[aside].max(axis=0) - power[ahead]) < 1.0
+
+
 @pytest.mark.parametrize("angle", [0.0, -40.0])
 def test_without_nulls_all_beyond_the_lobe_is_quiet(angle: float) -> None:
     around, design = ring(5.0), WIDE.model_copy(update={"angle_deg": angle, "nulls_deg": ()})

@@ -70,6 +70,14 @@ def test_what_cannot_work_is_named(
         fitness.check(break_it(ears), rig)
 
 
+def test_reverberation_does_not_swap_the_ears(ears: ImpulseResponse, rig: Description) -> None:
+    """A hall in which the late sound of each driver reaches the wrong ear sooner, with more energy than the direct."""
+    late = np.roll(ears.h[:, ::-1], round(0.02 * ears.fs), axis=-1)
+    fitness.check(dataclasses.replace(ears, h=ears.h + 2.0 * late), rig)
+    with pytest.raises(BadInput, match="the ears are swapped"):
+        fitness.check(dataclasses.replace(ears, h=ears.h[:, ::-1] + 2.0 * late[:, ::-1]), rig)
+
+
 def test_a_driver_of_a_narrow_band_is_alive(ears: ImpulseResponse, crooked_text: str) -> None:
     """A subwoofer from 30 to 150 Hz: its peak is 44 dB below the others', its level within its band is not."""
     rig = parse(crooked_text.replace("band_hz = [80, 15000]", "band_hz = [30, 150]"), folder=Path())

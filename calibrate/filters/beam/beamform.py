@@ -27,6 +27,9 @@ ALIKE_DB = 1.0
 LARGEST_LIFT = float(from_db(3.0))
 """Largest gain that gives a beam its level on axis instead of the mean over its lobe."""
 
+SPLIT = float(from_db(6.0))
+"""Gain at which a beam has split: its lobe is two beside a dip on axis, and all drivers in phase take its place."""
+
 REAR_SHARE = 0.23
 """Weight of the directions behind and beside the main lobe, against 1 at the nulls."""
 
@@ -234,12 +237,23 @@ def solve(
         w = w * np.sqrt(np.abs(wanted) ** 2 / np.maximum(power, 1e-300))[:, None]
         heard = np.einsum("fmi,fm->fi", x, w)
         phase = heard / np.maximum(np.abs(heard), 1e-300)
-    lift = wanted / np.einsum("fm,fm->f", r.ahead, w)
-    w = w * (lift / np.maximum(np.abs(lift) / LARGEST_LIFT, 1.0))[:, None]
+    w = _on_axis(w, r.ahead, wanted)
     if regions.late is not None:
         off, back = (R / np.trace(R, axis1=1, axis2=2).real[:, None, None] for R in (regions.off, regions.late))
         w = (1.0 - ROOM_SHARE) * w + ROOM_SHARE * driest(regions.ahead, back + off, reference)
     return completed(w, regions, f, cost, design, reference, front=front)
+
+
+def _on_axis(w: Complex, ahead: Complex, wanted: Complex) -> Complex:
+    """Weights with the wanted response on axis, raised by :data:`LARGEST_LIFT` at most; where more is needed, all
+    drivers in phase take over, up to :data:`SPLIT`.
+
+    Two drivers a wavelength apart have more power in the lobe than at the nulls in opposite phase, with nothing ahead.
+    """
+    lift = wanted / np.einsum("fm,fm->f", ahead, w)
+    over = np.maximum(np.abs(lift) / LARGEST_LIFT, 1.0)
+    kept = np.clip(1.0 - np.log(over) / np.log(SPLIT / LARGEST_LIFT), 0.0, 1.0)[:, None]
+    return np.asarray(kept * w * (lift / over)[:, None] + (1.0 - kept) * in_phase(ahead, wanted))
 
 
 def completed(
