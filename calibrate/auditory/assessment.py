@@ -18,6 +18,7 @@ from sweetspot.calibrate.plant import gate, grid, head_of, transform
 from sweetspot.calibrate.plant.places import Heads
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.layout import azimuth, seat, turned
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, speed_of_sound
 
@@ -116,11 +117,17 @@ def measured_templates(turned: ImpulseResponse, source: Float) -> Templates:
 
 
 def pair_of(rig: Description) -> Pair:
-    """Position of the reference pair: from ``[reference]``, else at +-30 degrees and the device's distance."""
+    """Position of the reference pair: from ``[reference]``, else at +-30 degrees and the device's distance.
+
+    It stands in front of the listener's seat; a real pair does not turn with the device, and is not moved.
+    """
     distance, named = rig.listening_m, rig.reference
+    heads = [p for p in rig.ears.positions if p.use != "anchor"] if rig.ears else []
+    turns = np.radians([p.turn_deg for p in heads])
     if named is None:
-        return Pair(float(np.radians(ANGLE_DEG)), distance, distance)
-    return Pair(float(np.radians(named.angle_deg)), named.distance_m or distance, distance)
+        beside = azimuth(np.array([[distance + p.x, p.y] for p in heads]).reshape(-1, 2))
+        return Pair(float(np.radians(ANGLE_DEG)), distance, distance, seat(beside - turns))
+    return Pair(float(np.radians(named.angle_deg)), named.distance_m or distance, distance, seat(-turns))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,6 +253,8 @@ def _source(pair: ImpulseResponse | None) -> Source:
 
 
 def nominal(heads: Heads) -> int:
-    """The position nearest to straight ahead and unturned; by a quantile, as the median's module loads in 20 ms."""
-    aside: Float = np.abs(heads.places[:, 1]) * 10.0 + np.abs(heads.yaw)
-    return int(np.argmin(aside + np.abs(heads.places[:, 0] - np.quantile(heads.places[:, 0], 0.5)) * 10.0))
+    """The position nearest to straight ahead of the device, or of its seat, and unturned; by a quantile, as the
+    median's module loads in 20 ms."""
+    away, across = turned(np.pad(heads.places, ((0, 0), (0, 1))), -seat(azimuth(heads.places)))[:, :2].T
+    aside: Float = np.abs(across) * 10.0 + np.abs(heads.yaw - seat(heads.yaw))
+    return int(np.argmin(aside + np.abs(away - np.quantile(away, 0.5)) * 10.0))

@@ -10,7 +10,7 @@ from sweetspot.calibrate.auditory.arms import Arm, stereo_shares
 from sweetspot.calibrate.auditory.templates import Templates
 from sweetspot.calibrate.plant import gate
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.layout import turned, wrapped
 from sweetspot.rigs.units import Complex, Float
 
 ANGLE_DEG = 30.0
@@ -36,18 +36,21 @@ class Pair:
         From the nominal head, m.
     device
         From the nominal head to the device, m.
+    seat
+        Azimuth of the nominal head as the device sees it, rad.
     """
 
     angle: float
     distance: float
     device: float
+    seat: float = 0.0
 
     @property
     def places(self) -> Float:
         """Places ``(side, 2)`` re the device, m: the listener's left (-y) first."""
         ahead = self.device - self.distance * np.cos(self.angle)
         aside = self.distance * np.sin(self.angle)
-        return np.array([[ahead, -aside], [ahead, aside]])
+        return turned(np.array([[ahead, -aside, 0.0], [ahead, aside, 0.0]]), self.seat)[:, :2]
 
 
 def seen(sources: Float, places: Float, yaw: Float) -> tuple[Float, Float]:

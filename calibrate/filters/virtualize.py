@@ -15,6 +15,7 @@ from sweetspot.calibrate.plant import FarEar
 from sweetspot.rigs import acoustics
 from sweetspot.rigs.acoustics import Head, SphereHead
 from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.layout import azimuth, seat, turned
 from sweetspot.rigs.storage import kept_array
 from sweetspot.rigs.units import Float, db
 
@@ -135,6 +136,8 @@ def phantom_power(head: Head, positions: NDArray[np.void], design: StereoDesign,
         From the device to the nominal head; the pair stands as far from it, ``angle_deg`` to both sides.
     """
     places = np.stack([positions["x"], positions["y"], np.radians(positions["yaw_deg"])], axis=1)
+    if aside := seat(azimuth(places)):  # the pair is in front of the listener's seat
+        places = turned(places, -aside) - np.array([0.0, 0.0, aside])
     return _phantom_power(head, places.tobytes(), design.angle_deg, distance_m, c)
 
 

@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.layout import seat
 
 
 def nearest_ahead(ears: ImpulseResponse) -> int:
-    """The position that is nearest to straight ahead and unturned."""
+    """The position nearest to straight ahead and unturned; for a seat off the axis, to the middle of its positions."""
     p = ears.positions
-    return int(np.argmin(np.abs(p["azimuth_deg"]) + np.abs(p["yaw_deg"]) + 50.0 * np.abs(p["x"] - np.median(p["x"]))))
+    aside, turned = (np.abs(p[name] - seat(p[name])) for name in ("azimuth_deg", "yaw_deg"))
+    return int(np.argmin(aside + turned + 50.0 * np.abs(p["x"] - np.median(p["x"]))))
 
 
 def scoring(ears: ImpulseResponse) -> ImpulseResponse:

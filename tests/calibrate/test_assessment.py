@@ -13,18 +13,21 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate import run as steps
-from sweetspot.calibrate.auditory import ARMS, Arm, EarModel, Pair, arms, figures_of, modelled
+from sweetspot.calibrate.auditory import ARMS, Arm, EarModel, Pair, arms, assessment, figures_of, modelled
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.auditory.assessment import levels
 from sweetspot.calibrate.auditory.figures import depth_of, direct_spectra, judged_of
 from sweetspot.calibrate.auditory.reference import facing_gain
-from sweetspot.calibrate.design import Design, Limits
+from sweetspot.calibrate.design import Design, Limits, StereoDesign
+from sweetspot.calibrate.filters import virtualize
+from sweetspot.calibrate.plant import head_of, nearest_ahead
 from sweetspot.calibrate.plant.places import Heads
 from sweetspot.calibrate.verify import verification
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
+from sweetspot.rigs.layout import turned
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.rig_file import parse
 from sweetspot.rigs.units import from_db, power_db
@@ -244,3 +247,33 @@ def test_what_the_session_lacks_is_reported(run: Path, tmp_path: Path) -> None:
 
     with pytest.raises(BadInput, match=r"session\.h5"):
         auditory.predicted(tmp_path, store.read(run), None)
+
+
+@pytest.mark.parametrize(("y", "turn"), [(0.0, 25.0), (0.6, 0.0), (-0.4, 10.0)])
+def test_a_seat_off_the_axis_is_judged_as_one_on_it(run: Path, y: float, turn: float) -> None:
+    """The reference pair, the phantom's power and the nominal position go with the listener."""
+    text = (run / "rig.toml").read_text()
+    at = [(0.0, 0.0, 0.0), (0.0, 0.05, 0.0), (0.0, -0.05, 0.0), (0.04, 0.01, 7.0), (-0.04, -0.01, -7.0)]
+    aside = -np.radians(turn) + np.arctan2(y, 2.0)
+    far = 2.0 / np.cos(np.arctan2(y, 2.0))
+    spots, rows = [], []
+    for dx, dy, yaw in at:
+        x, across = turned(np.array([far + dx, dy, 0.0]), np.arctan2(y, 2.0))[:2]
+        face = yaw + np.degrees(np.arctan2(y, 2.0))
+        spots.append(f"{{ x = {x - 2.0}, y = {across}, yaw_deg = {face}, turn_deg = {turn} }}")
+        row = turned(np.array([far + dx, dy, 0.0]), aside)
+        rows.append((np.degrees(np.arctan2(row[1], row[0])), row[0], row[1], 0.0, yaw + np.degrees(aside), b"design"))
+    begin = text.index("[ears]")
+    rest = text[text.index("[polar]") :]
+    rig = parse(f"{text[:begin]}[ears]\ndistance_m = 2.0\npositions = [{', '.join(spots)}]\n{rest}", run)
+    table = np.array(rows, POSITION)
+    straight = np.array([(0.0, far + dx, dy, 0.0, yaw, b"design") for dx, dy, yaw in at], POSITION)
+    places = turned(np.pad(Pair(np.radians(30.0), 2.0, 2.0).places, ((0, 0), (0, 1))), aside)[:, :2]
+    assert np.allclose(assessment.pair_of(rig).places, places, atol=1e-4)
+    ears = ImpulseResponse(
+        np.ones((5, 2, 2, 8)), FS, table, ("ear_left", "ear_right"), ("a", "b"), 0, "Pa/FS", np.ones((5, 2, 2)), (1, 9)
+    )
+    assert (nearest_ahead(ears), assessment.nominal(Heads.of(ears))) == (0, 0)
+    head, wish = head_of(rig)[0], StereoDesign()
+    here, ahead = (virtualize.phantom_power(head, p, wish, far, 343.0) for p in (table, straight))
+    assert np.allclose(here, ahead, rtol=1e-6)
