@@ -90,14 +90,17 @@ MIRROR_M = 0.02
 
 
 def mirror_pairs(at: Float) -> list[tuple[int, int]]:
-    """Pairs of drivers at ``at (driver, 3)`` m that mirror each other, the one on the listener's left (-y) first."""
-    y = np.array([1.0, -1.0, 1.0])
-    return [
-        (i, j)
-        for i in range(len(at))
-        for j in range(len(at))
-        if at[i, 1] < -MIRROR_M / 2 and np.all(np.abs(at[i] * y - at[j]) <= MIRROR_M)
-    ]
+    """Pairs of drivers at ``at (driver, 3)`` m that mirror each other, the one on the listener's left (-y) first.
+
+    No driver is in two pairs: the nearest to mirror images are taken, coaxial drivers in their order.
+    """
+    off = np.abs(at[:, None] * np.array([1.0, -1.0, 1.0]) - at[None]).max(axis=-1)
+    near = [(i, j) for i, j in np.argwhere(off <= MIRROR_M).tolist() if at[i, 1] < -MIRROR_M / 2]
+    found: list[tuple[int, int]] = []
+    for i, j in sorted(near, key=lambda p: round(float(off[p]), 6)):
+        if not any(i in p or j in p for p in found):
+            found.append((i, j))
+    return sorted(found)
 
 
 def side_pairs(at: Float) -> list[tuple[int, int]]:

@@ -9,14 +9,12 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.arms import ARMS as ARMS
     from sweetspot.calibrate.auditory.arms import PANS as PANS
     from sweetspot.calibrate.auditory.arms import Arm as Arm
-    from sweetspot.calibrate.auditory.arms import best_pair as best_pair
     from sweetspot.calibrate.auditory.arms import calibrated as calibrated
     from sweetspot.calibrate.auditory.arms import matrix_taps as matrix_taps
     from sweetspot.calibrate.auditory.arms import measured_arm as measured_arm
     from sweetspot.calibrate.auditory.arms import measured_pair as measured_pair
     from sweetspot.calibrate.auditory.arms import of_taps as of_taps
     from sweetspot.calibrate.auditory.arms import on_unit as on_unit
-    from sweetspot.calibrate.auditory.arms import plain_taps as plain_taps
     from sweetspot.calibrate.auditory.arms import upmix_shares as upmix_shares
     from sweetspot.calibrate.auditory.assessment import Arms as Arms
     from sweetspot.calibrate.auditory.assessment import Assessment as Assessment
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.mapping import Measured as Measured
     from sweetspot.calibrate.auditory.mapping import measured as measured
     from sweetspot.calibrate.auditory.mapping import zone_map as zone_map
+    from sweetspot.calibrate.auditory.plain import best_pair as best_pair
     from sweetspot.calibrate.auditory.reference import Pair as Pair
     from sweetspot.calibrate.auditory.reference import modelled as modelled
     from sweetspot.calibrate.auditory.templates import Templates as Templates

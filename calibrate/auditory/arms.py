@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from sweetspot.calibrate.auditory import plain
 from sweetspot.calibrate.plant import gate, kept_upmixed
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.arrays import frozen
-from sweetspot.rigs.layout import mirror_pairs, side_pairs
+from sweetspot.rigs.layout import mirror_pairs
+from sweetspot.rigs.rig_file import Driver
 from sweetspot.rigs.units import Float, from_db
 
 ARMS = ("plain", "matrix", "calibrated", "reference")
@@ -24,9 +27,6 @@ PANS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
 SIDE_BOOST_DB = 6.0
 """Gain of the side signal in matrix mixing, dB."""
-
-LISTENED_HZ = (200.0, 5000.0)
-"""Band in which the loudest pair is chosen, Hz."""
 
 SETTLED_S, TAKEN_S = 0.7, 0.5
 """How long an upmix is given to settle on a panned source, and how long its shares are then averaged over, s."""
@@ -163,26 +163,9 @@ def measured_arm(ears: ImpulseResponse, measured: ImpulseResponse, filters: Filt
     return Arm("calibrated", h, ears.fs, ears.zero, arrival, shares)
 
 
-def best_pair(ears: ImpulseResponse, at: Float) -> tuple[int, int]:
-    """The mirror pair that is loudest at its own ears, left of the listener first; see :func:`side_pairs`."""
-    level = _levels(ears)
-    return max(side_pairs(at), key=lambda p: level[0, p[0]] + level[1, p[1]])
-
-
-def _levels(ears: ImpulseResponse) -> Float:
-    """Levels ``(ear, driver)``, dB, mean over positions."""
-    H = np.abs(np.fft.rfft(ears.h[:, :2], axis=-1)) ** 2
-    f = np.fft.rfftfreq(ears.h.shape[-1], 1.0 / ears.fs)
-    inside = (f >= LISTENED_HZ[0]) & (f <= LISTENED_HZ[1])
-    return np.asarray(10.0 * np.log10(np.maximum(H[..., inside].mean(axis=(0, -1)), 1e-300)))
-
-
-def plain_taps(pair: tuple[int, int], drivers: int, ceiling: float, delay: int) -> Float:
-    """Plain stereo: left and right to one driver each, full scale at the ceiling; ``(3, driver, delay + 1)``."""
-    taps = np.zeros((3, drivers, delay + 1))
-    for program, driver in enumerate(pair):
-        taps[program, driver, delay] = ceiling
-    return taps
+def stereo_taps(sides: Float, ceiling: float) -> Float:
+    """Plain stereo ``(3, driver, tap)`` from filters of its sides, full scale at the ceiling, without a centre."""
+    return np.concatenate([ceiling * sides, np.zeros_like(sides[:1])])
 
 
 def matrix_taps(at: Float, pair: tuple[int, int], ceiling: float, delay: int) -> Float:
@@ -203,26 +186,34 @@ def matrix_taps(at: Float, pair: tuple[int, int], ceiling: float, delay: int) ->
     return taps * ceiling / float(np.abs(taps[..., delay]).sum(axis=0).max())
 
 
-def on_unit(ears: ImpulseResponse, at: Float, filters: FilterSet) -> tuple[Arm, Arm]:
+def mixed(sides: Float, at: Float, pair: tuple[int, int], ceiling: float, delay: int) -> Float:
+    """:func:`matrix_taps`; on a unit whose plain stereo has crossovers, on the sides of that."""
+    if np.count_nonzero(sides) == len(sides):
+        return matrix_taps(at, pair, ceiling, delay)
+    side = 0.5 * float(from_db(SIDE_BOOST_DB))
+    own, other = 0.5 + side, 0.5 - side
+    return stereo_taps(own * sides + other * sides[::-1], ceiling / (abs(own) + abs(other)))
+
+
+def on_unit(ears: ImpulseResponse, drivers: Sequence[Driver], filters: FilterSet) -> tuple[Arm, Arm]:
     """Plain stereo and matrix mixing on the unit itself, predicted from its measured responses.
 
     Parameters
     ----------
-    at
-        Places of the drivers ``(driver, 3)``, m.
+    drivers
+        The rig's, with their places and bands.
     filters
         Their ceiling and delay are used, so that the arms can be compared.
     """
-    delay = filters.delay_samples
-    matrix = matrix_taps(at, best_pair(ears, at), filters.ceiling, delay)
-    return plain_on_unit(ears, at, filters), of_taps("matrix", ears, matrix, delay, stereo_shares())
+    at = np.array([d.at for d in drivers])
+    sides, delay = plain.sides(ears, drivers, filters.delay_samples)
+    matrix = mixed(sides, at, plain.best_pair(ears, at), filters.ceiling, delay)
+    return plain_on_unit(ears, sides, delay, filters), of_taps("matrix", ears, matrix, delay, stereo_shares())
 
 
-def plain_on_unit(ears: ImpulseResponse, at: Float, filters: FilterSet, pair: tuple[int, int] | None = None) -> Arm:
-    """Plain stereo alone, on the :func:`best_pair` unless it is known; see :func:`on_unit`."""
-    delay = filters.delay_samples
-    taps = plain_taps(pair or best_pair(ears, at), len(at), filters.ceiling, delay)
-    return of_taps("plain", ears, taps, delay, stereo_shares())
+def plain_on_unit(ears: ImpulseResponse, sides: Float, delay: int, filters: FilterSet) -> Arm:
+    """Plain stereo alone, with the filters of :func:`plain.sides`; see :func:`on_unit`."""
+    return of_taps("plain", ears, stereo_taps(sides, filters.ceiling), delay, stereo_shares())
 
 
 def measured_pair(ears: ImpulseResponse, ceiling: float) -> Arm:

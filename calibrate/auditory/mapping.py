@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import arms as ways
+from sweetspot.calibrate.auditory import plain
 from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.figures import DIRECT_S, DRY_DB, EarModel, ImageFigures, depth_weight
 from sweetspot.calibrate.auditory.reference import Pair, direct_spectra
@@ -19,6 +21,7 @@ from sweetspot.calibrate.plant.places import DeviceField, Heads, correction, fit
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, third_octaves
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.rig_file import Driver
 from sweetspot.rigs.units import Complex, Float, power_db
 
 EVERY = 4
@@ -127,13 +130,14 @@ ROWS = [0, len(ways.PANS) - 1, ways.PANS.index(0.0)]
 """Pans of the sources left, right, centre."""
 
 
-def playing(ears: ImpulseResponse, at: Float, filters: FilterSet) -> dict[str, Playing]:
+def playing(ears: ImpulseResponse, drivers: Sequence[Driver], filters: FilterSet) -> dict[str, Playing]:
     """The three arms on the unit."""
-    pair, delay = ways.best_pair(ears, at), filters.delay_samples
+    at = np.array([d.at for d in drivers])
+    sides, delay = plain.sides(ears, drivers, filters.delay_samples)
     stereo = ways.stereo_shares()[ROWS]
     return {
-        "plain": Playing(ways.plain_taps(pair, len(at), filters.ceiling, delay), stereo),
-        "matrix": Playing(ways.matrix_taps(at, pair, filters.ceiling, delay), stereo),
+        "plain": Playing(ways.stereo_taps(sides, filters.ceiling), stereo),
+        "matrix": Playing(ways.mixed(sides, at, plain.best_pair(ears, at), filters.ceiling, delay), stereo),
         "calibrated": Playing(np.asarray(filters.taps), ways.upmix_shares(filters)[ROWS]),
     }
 
@@ -237,7 +241,7 @@ def zone_map(
     *,
     far_ear: Complex,
     figures: dict[str, ImageFigures],
-    at: Float,
+    drivers: Sequence[Driver],
 ) -> ZoneMap:
     """The map of one unit.
 
@@ -247,12 +251,12 @@ def zone_map(
         Virtual far ear over near ear on the designs' grid, taken out of the cancellation.
     figures
         Of all arms at the measured positions: their direct over reverberant sound is carried with the direct level.
-    at
-        Places of the drivers, m.
+    drivers
+        The rig's, with their places and bands.
     """
     m, x, y, places, here, small = ground.measured, ground.x, ground.y, ground.places, ground.here, ground.ear
     direct = ground.direct
-    ways_on_unit = playing(m.ears, at, filters)
+    ways_on_unit = playing(m.ears, drivers, filters)
     early_here = here * correction(m.early, here)
     heard = {name: way.ear_spectra(ground.early, m.f, m.ears.fs) for name, way in ways_on_unit.items()}
     near = {name: way.ear_spectra(early_here, m.f, m.ears.fs) for name, way in ways_on_unit.items()}

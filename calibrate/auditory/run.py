@@ -13,11 +13,11 @@ from typing import Literal
 import numpy as np
 
 from sweetspot.calibrate.auditory import assessment
-from sweetspot.calibrate.auditory.arms import best_pair
 from sweetspot.calibrate.auditory.assessment import Assessment
 from sweetspot.calibrate.auditory.figures import EarModel
 from sweetspot.calibrate.auditory.levels import UnitLevels
 from sweetspot.calibrate.auditory.mapping import Extent, Ground, ground_of, measured, zone_map
+from sweetspot.calibrate.auditory.plain import best_pair
 from sweetspot.calibrate.auditory.reference import facing_gain
 from sweetspot.calibrate.auditory.unit import UnitImage, image_of_unit, loudness_of_unit
 from sweetspot.calibrate.auditory.zone import ZoneMap
@@ -286,8 +286,7 @@ def listened(
     arms = begun.arms(filters, matched)
     if carried is None:
         return arms, None
-    at = np.array([d.at for d in begun.rig.driver])
-    return arms, zone_map(carried, filters, far_ear=far_ear, figures=arms.figures, at=at)
+    return arms, zone_map(carried, filters, far_ear=far_ear, figures=arms.figures, drivers=begun.rig.driver)
 
 
 def _ground(known: Footing | None, extent: Extent) -> Ground | None:

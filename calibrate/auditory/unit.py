@@ -12,6 +12,7 @@ from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.assessment import nominal, others_of
 from sweetspot.calibrate.auditory.figures import EarModel, ImageFigures, depth_of, depth_weight, figures_of, judged_of
 from sweetspot.calibrate.auditory.levels import levels_of
+from sweetspot.calibrate.auditory.plain import sides as plain_sides
 from sweetspot.calibrate.plant import MeasuredSet
 from sweetspot.calibrate.plant.places import Heads
 from sweetspot.measure.impulse import ImpulseResponse
@@ -95,12 +96,12 @@ def image_of_unit(
     predicted, found = figures_of(unit, model, heads.facing, distance, reference), list[Draw]()
     if measured.errors is None or verified.errors is None:
         return UnitImage(predicted, ())
-    rng, at = np.random.default_rng(SEED), np.array([d.at for d in rig.driver])
-    drawn, pair_of = [_Drawn.of(s) for s in (measured, verified)], ways.best_pair(measured.ir, at)
+    rng, drawn = np.random.default_rng(SEED), [_Drawn.of(s) for s in (measured, verified)]
+    sides, delay = plain_sides(measured.ir, rig.driver, filters.delay_samples)
     for _ in range(DRAWS):
         ears, heard = (s(rng) for s in drawn)
         own = ways.measured_arm(heard, measured.ir, filters, share)
-        plain = ways.plain_on_unit(ears, at, filters, pair_of)
+        plain = ways.plain_on_unit(ears, sides, delay, filters)
         judged = judged_of(own, model, heads.facing, distance, reference)
         level = _level_db(own, listener) - _level_db(plain, listener)
         found.append(Draw(judged, depth_of(plain, distance), level))
@@ -115,7 +116,7 @@ def loudness_of_unit(rig: Description, measured: ImpulseResponse, filters: Filte
     measured
         The session's responses at the scoring positions.
     """
-    plain = ways.plain_on_unit(measured, np.array([d.at for d in rig.driver]), filters)
+    plain = ways.plain_on_unit(measured, *plain_sides(measured, rig.driver, filters.delay_samples), filters)
     unit = ways.calibrated(measured, filters)
     return levels_of((plain, unit), filters, nominal(Heads.of(measured))).beside({}).re_plain_db[unit.name]
 

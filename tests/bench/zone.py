@@ -115,13 +115,13 @@ def compared(run: Path, seed: int) -> dict[str, Float]:
         fitted.filters,
         far_ear=fitted.prediction.far_ear,
         figures=steps.image(run, fitted).arms,
-        at=at,
+        drivers=rig.driver,
     )
     true = responses(rig, serial, places, room=True)
     azimuth = np.degrees(ear.image(direct_spectra(ways.calibrated(true, fitted.filters))).azimuth)[:, mapping.ROWS]
     bare = responses(rig, serial, places, room=False)
     spectra = transform(bare.h, grid(rig.fs), 0)[..., mapping.grid_bins(rig.fs, 0.45 * rig.fs)]
-    way = mapping.playing(ears, at, fitted.filters)["calibrated"]
+    way = mapping.playing(ears, rig.driver, fitted.filters)["calibrated"]
     db = mapping._cancellation(way, spectra, replace(m, direct=spectra), fitted.prediction.far_ear)
     return {
         "azimuth": zone.azimuth_deg["calibrated"].reshape(-1, 3) - azimuth,

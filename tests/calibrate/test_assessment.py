@@ -215,7 +215,7 @@ def test_a_computed_pair_stands_where_it_is_put(run: Path) -> None:
     ears = ImpulseResponse(
         h, FS, table, ("ear_left", "ear_right"), ("a", "b"), 40, "Pa/FS", np.full((1, 2, 2), 60.0), (100, 9000)
     )
-    plain = arms.of_taps("plain", ears, arms.plain_taps((0, 1), 2, 0.5, 0), 0.0, arms.stereo_shares())
+    plain = arms.of_taps("plain", ears, 0.5 * np.eye(3, 2)[..., None], 0.0, arms.stereo_shares())
     pair = Pair(np.radians(40.0), 1.8, 1.4)
     made = modelled(pair, model.templates, (heads.places, heads.yaw), 343.0, plain)
     image = np.degrees(model.image(direct_spectra(made)).azimuth[0])

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.auditory import plain
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters.sides import crossover
 from sweetspot.calibrate.plant import gate
 from sweetspot.measure import folder, plan
-from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
+from sweetspot.rigs.layout import mirror_pairs
 from sweetspot.rigs.load import open_rig
+from sweetspot.rigs.rig_file import Driver
 from sweetspot.rigs.rig_file.description import parse
 from sweetspot.rigs.units import Complex, Float, power_db
 
@@ -55,6 +58,74 @@ def test_a_chain_of_three_bands_reaches_down_to_the_lowest() -> None:
     level = power_db(np.abs(crossover.responses(near, x)) ** 2)[:, (F > 40.0)]
     assert np.ptp(level, axis=1).max() < 1.5
     assert [np.flatnonzero(np.abs(one).max(axis=-1)).tolist() for one in x] == [[0, 1, 3], [0, 2, 4]]
+
+
+def driver(name: str, at: tuple[float, float, float], band: tuple[float, float]) -> Driver:
+    return Driver(name=name, channel=1, at=at, band_hz=band)
+
+
+TWO_WAYS = (
+    driver("wl", (0.0, 0.15, -0.05), (80.0, 3500.0)),
+    driver("tl", (0.0, 0.15, 0.05), (1800.0, 20000.0)),
+    driver("tr", (0.0, -0.15, 0.05), (1800.0, 20000.0)),
+    driver("wr", (0.0, -0.15, -0.05), (80.0, 3500.0)),
+)
+
+
+def ears_of(drivers: tuple[Driver, ...], gains: list[float]) -> ImpulseResponse:
+    """Drivers that play their bands alone, at gains of their own, 3 dB less at the other ear."""
+    fs, n, zero = 47872, 8192, 40
+    f = np.fft.rfftfreq(n, 1.0 / fs)
+    H = np.zeros((1, 2, len(drivers), len(f)), dtype=complex)
+    for d, one in enumerate(drivers):
+        inside = (f > one.band_hz[0]) & (f < one.band_hz[1])
+        for ear in (0, 1):
+            far = (one.at[1] > 0.0) == (ear == 0) and one.at[1] != 0.0
+            H[0, ear, d] = gains[d] * inside * np.exp(-2j * np.pi * f * (zero + 300) / fs) * (0.7 if far else 1.0)
+    table = np.array([(0.0, 2.0, 0.0, 0.0, 0.0, b"score")], dtype=POSITION)
+    h, names = np.fft.irfft(H, n), tuple(d.name for d in drivers)
+    snr = np.full((1, 2, len(drivers)), 60.0)
+    return ImpulseResponse(h, fs, table, ("ear_left", "ear_right"), names, zero, "Pa/FS", snr, (40.0, 20000.0))
+
+
+def test_plain_stereo_of_two_ways_plays_all_drivers_of_a_side() -> None:
+    """Tweeters are 6 dB louder than woofers, and alone the loudest pair: without woofers nothing is below 1.8 kHz."""
+    ears = ears_of(TWO_WAYS, [1.0, 2.0, 2.0, 1.0])
+    assert plain.best_pair(ears, np.array([d.at for d in TWO_WAYS])) == (2, 1)
+    sides, delay = plain.sides(ears, TWO_WAYS, 162)
+    f = np.fft.rfftfreq(16384, 1.0 / ears.fs)
+    heard = np.einsum("edf,sdf->sef", np.fft.rfft(ears.h[0], 16384), np.fft.rfft(sides, 16384))
+    for side in (0, 1):
+        level = power_db(np.abs(heard[side, side]) ** 2)
+        assert np.ptp(level[(f > 120.0) & (f < 18000.0)]) < 1.0
+    assert not sides[0, :2].any(), "left is at -y"
+    assert not sides[1, 2:].any()
+    assert np.abs(sides).max() <= 1.0
+    alone, short = plain.sides(ears_of(TWO_WAYS[1:3], [1.0, 1.0]), TWO_WAYS[1:3], 162)
+    assert (short, np.argwhere(alone).tolist()) == (162, [[0, 1, 162], [1, 0, 162]]), "one way is a delay"
+    assert delay >= 162
+
+
+def test_ways_of_plain_stereo() -> None:
+    """Three of a side, a woofer for both sides, bands that are alike, and a driver in the middle that plays higher."""
+    low, mid, top = (60.0, 4000.0), (200.0, 8000.0), (1500.0, 20000.0)
+    six = tuple(driver(f"{i}", (0.0, y, z), b) for i, (y, z, b) in enumerate(
+        (y, z, b) for y in (0.1, -0.1) for z, b in ((-0.3, low), (0.0, mid), (0.15, top))
+    ))  # fmt: skip
+    ways, crossed = plain.ways_of((4, 1), six)
+    assert ways == [(3, 0), (4, 1), (5, 2)]
+    assert crossed == [400.0, 3000.0]
+    shared = (driver("w", (0.1, 0.0, -0.2), (40.0, 1500.0)), six[2], six[5])
+    assert plain.ways_of((2, 1), shared) == ([(0, 0), (2, 1)], [1500.0])
+    alike = (driver("l", (0.0, 0.1, 0.0), (90.0, 20000.0)), driver("r", (0.0, -0.1, 0.0), (110.0, 16000.0)))
+    assert plain.ways_of((1, 0), (*alike, driver("c", (0.1, 0.0, 0.0), (80.0, 25000.0)))) == ([(1, 0)], [])
+
+
+def test_coaxial_drivers_are_in_one_mirror_pair_each() -> None:
+    """A mid and a tweeter at one place: not the mid of one side with the tweeter of the other."""
+    at = np.array([[0.06, 0.1, 0.0], [0.06, 0.1, 0.0], [0.06, -0.1, 0.0], [0.06, -0.1, 0.0], [0.0, -0.1, 0.0]])
+    assert mirror_pairs(at) == [(2, 0), (3, 1)]
+    assert mirror_pairs(at + np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.01]])[[0, 1, 1, 0, 0]]) == [(2, 1), (3, 0)]
 
 
 def test_drivers_whose_bands_begin_alike_have_none() -> None:
