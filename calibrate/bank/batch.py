@@ -46,6 +46,8 @@ class Asked:
         Reference drivers of left and right.
     slopes
         Gain of the protection filters ``(driver, frequency)``.
+    tops
+        Upper edge of each driver's band ``(driver,)``, Hz.
     listeners
         How many are served at once: the heads of a place are theirs in turn, equally many each.
     weight
@@ -63,6 +65,7 @@ class Asked:
     effort_db: Float
     reference: tuple[int, int]
     slopes: Float
+    tops: Float
     design: Design
     listeners: int = 1
     weight: Float | None = None
@@ -99,7 +102,7 @@ def sides(cloud: Complex, error: Float, asked: Asked) -> Steered:
     """
     wish, count = asked.wish, len(cloud)
     noise = np.broadcast_to(error[:, None, None], cloud.shape)
-    plants = [Plant(h, asked.f, asked.lowest, e, asked.slopes) for h, e in zip(cloud, noise, strict=True)]
+    plants = [Plant(h, asked.f, asked.lowest, e, asked.slopes, asked.tops) for h, e in zip(cloud, noise, strict=True)]
     problems = [pair.problems(p, 0, wish, [asked.reference], asked.effort_db, asked.weight)[0] for p in plants]
     w = np.empty((count, 2, len(asked.f), cloud.shape[3]), dtype=np.complex128)
     weighing = np.empty((*w.shape, cloud.shape[3]), dtype=np.complex64)
@@ -133,7 +136,7 @@ def _others(plant: Plant, ear: int, asked: Asked) -> tuple[Complex, Complex]:
     """
     heads = len(plant.h) // asked.listeners
     firsts = plant.h[heads::heads]
-    leads = [crossover.shares(h, plant.f, asked.reference, plant.slope) for h in firsts]
+    leads = [crossover.shares(h, plant.f, asked.reference, plant.slope, plant.top) for h in firsts]
     own = [crossover.responses(h, x) for h, x in zip(firsts, leads, strict=True)]
     wanted = [pair.balanced(o[0], o[1], plant.f)[ear] for o in own]
     return np.swapaxes(firsts[:, ear], 1, 2), np.reshape(wanted, (len(firsts), len(plant.f)))

@@ -282,7 +282,7 @@ def _asked(
     wish, _ = room.asked(design, allowed)
     limit = level_at(wish.effort_db, f) + wishes[1].effort_db if allowed is None else allowed[::EVERY]
     pairs = side_pairs(np.array([d.at for d in rig.driver]))
-    cost, led = in_room.cost[::EVERY], protection.protected(plant, slopes)
+    cost, led = in_room.cost[::EVERY], protection.protected(plant, slopes, rig)
     nominal, far = nearest_ahead(ears.used_for("design")), unit.far_ear.response(f)
     return Asked(
         f,
@@ -292,6 +292,7 @@ def _asked(
         effort_db=limit,
         reference=unit.reference,
         slopes=slopes,
+        tops=protection.tops(rig),
         design=design,
         listeners=1 if wishes[1].second is None else 2,
         weight=sharing.at(led, nominal, cost, wish, far, pairs=pairs, effort_db=limit),
@@ -343,7 +344,7 @@ class _Beams:
     def __init__(self, polar: ImpulseResponse, how: Gate, asked: Asked, step_deg: float, rig: Description) -> None:
         ring = _halved(gated(polar, how))
         own = costs(rig, ring, asked.design.crosstalk.model_copy(update={"cost": "drivers"}), None)[0]
-        self._ring, self._cost = protection.protected(ring, asked.slopes), protection.costed(own, asked.slopes)
+        self._ring, self._cost = protection.protected(ring, asked.slopes, rig), protection.costed(own, asked.slopes)
         self._polar, self._step, self._asked, self._rig = polar, step_deg, asked, rig
         self._made: dict[float, beamform.Beam] = {}
 

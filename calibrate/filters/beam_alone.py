@@ -37,12 +37,12 @@ def fit_beam(around: MeasuredSet, rig: Description, design: Design, *, serial: s
     f = ring.f
     own, _ = costs(rig, ring, design.crosstalk, Around.of(ring, polar))
     slopes = protection.slopes(rig, f, design.filter.taps)
-    led = protection.protected(ring, slopes)
+    led = protection.protected(ring, slopes, rig)
     at = np.array([d.at for d in rig.driver])
     pair = _loudest_pair(at, ring)
     beam = beam_of(led, polar, protection.costed(own, slopes), design, pair, rig)
     sides = np.stack([led.h[_ahead(polar), 0]] * 2)
-    x = crossover.shares(sides, f, pair, slopes)  # a driver each, and what plays below its band
+    x = crossover.shares(sides, f, pair, slopes, led.top)  # a driver each, and what plays beyond its band
     W = np.stack([x[0].T, x[1].T, beam.w])
     W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W]) * slopes.T
     delays = _delays(ring, polar, W, pair)

@@ -38,14 +38,19 @@ def slopes(rig: Description, f: Float, taps: int) -> Float:
     return np.stack([p.slope(f, taps) for p in protections(rig)])
 
 
-def protected(plant: Plant, slope: Float) -> Plant:
-    """The plant of a design: the drivers behind their protection filters ``slope (driver, frequency)``.
+def tops(rig: Description) -> Float:
+    """Upper edge of every driver's band ``(driver,)``, Hz."""
+    return np.array([d.band_hz[1] for d in rig.driver])
+
+
+def protected(plant: Plant, slope: Float, rig: Description) -> Plant:
+    """The plant of a design: the drivers behind their protection filters ``slope (driver, frequency)``, in their bands.
 
     No driver vanishes wholly: a design has nothing to go by where no driver makes a sound.
     """
     h = plant.h * np.maximum(slope, FLOOR)
     h.setflags(write=False)  # not to be copied again
-    return replace(plant, h=h, slope=slope)
+    return replace(plant, h=h, slope=slope, top=tops(rig))
 
 
 def costed(cost: Cost, slope: Float) -> Cost:

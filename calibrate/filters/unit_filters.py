@@ -91,7 +91,7 @@ def fit(
     c = speed_of_sound(rig.environment.temperature_c)
     nominal = nearest_ahead(fitting.ir)
     slopes = protection.slopes(rig, f, design.filter.taps)
-    led, led_ring = protection.protected(plant, slopes), protection.protected(ring, slopes)
+    led, led_ring = (protection.protected(x, slopes, rig) for x in (plant, ring))
     cost, spent = protection.costed(cost, slopes), protection.costed(spent, slopes)
     at = np.array([d.at for d in rig.driver])
     in_room = room.spent(fitting.ir, f, design, cost, spent, slopes)
@@ -158,7 +158,7 @@ def beam_of(
     level_db = 0.0 if design.beam.level_db == "phantom" else design.beam.level_db
     front = fronts(np.array([d.at for d in rig.driver]))
     each = np.stack([ahead, ahead])
-    own = crossover.responses(each, crossover.shares(each, plant.f, reference, plant.slope))
+    own = crossover.responses(each, crossover.shares(each, plant.f, reference, plant.slope, plant.top))
     level = float(from_db(level_db)) * 0.5 * np.abs(own).sum(axis=0)
     pair = own.sum(axis=0)
     wanted = level * pair / np.maximum(np.abs(pair), 1e-30)

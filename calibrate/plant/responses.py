@@ -34,6 +34,8 @@ class Plant:
         ``(position, mic, driver, frequency)``; without the last axis it holds at all frequencies.
     slope
         Gains of the protection filters that ``h`` holds ``(driver, frequency)``; ``None`` if it holds none.
+    top
+        Upper edge of each driver's band ``(driver,)``, Hz; ``None`` if they are not known.
     """
 
     h: Complex
@@ -41,6 +43,7 @@ class Plant:
     lowest: float
     noise: Float
     slope: Float | None = None
+    top: Float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "h", frozen("plant", self.h, ndim=4, dtype=np.complex128))

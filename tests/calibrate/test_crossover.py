@@ -60,6 +60,22 @@ def test_a_chain_of_three_bands_reaches_down_to_the_lowest() -> None:
     assert [np.flatnonzero(np.abs(one).max(axis=-1)).tolist() for one in x] == [[0, 1, 3], [0, 2, 4]]
 
 
+def test_woofers_that_are_the_reference_hand_over_to_tweeters() -> None:
+    """They fall off above 4 kHz, by 12 dB an octave; tweeters are 5 dB louder, 2 cm nearer and begin at 2.5 kHz."""
+    slopes = np.stack([slope(60.0), slope(60.0), slope(2500.0), slope(2500.0)])
+    near = heard([0.56, 0.6, 1.0, 1.0], [(2.0, 2.03), (2.02, 2.01), (1.98, 2.0), (2.0, 1.99)], slopes)
+    near[:, :2] /= 1.0 + (F / 4500.0) ** 2
+    tops = np.array([4000.0, 4200.0, 20000.0, 20000.0])
+    x = crossover.shares(near, F, (0, 1), slopes, tops)
+    level = power_db(np.abs(crossover.responses(near, x)) ** 2)
+    assert np.ptp(level[:, (F > 70.0) & (F < 1500.0)], axis=1).max() < 1.0
+    assert np.ptp(level[:, F > 3900.0], axis=1).max() < 0.1
+    assert np.ptp(level[:, F > 70.0], axis=1).max() < 6.0, "they are matched to the woofers at their edge"
+    assert [np.flatnonzero(np.abs(one).max(axis=-1)).tolist() for one in x] == [[0, 2], [1, 3]]
+    alike = crossover.shares(near, F, (0, 1), slopes, np.array([14000.0, 16000.0, 20000.0, 20000.0]))
+    assert np.array_equal(alike, crossover.shares(near, F, (0, 1), slopes)), "bands that end alike"
+
+
 def driver(name: str, at: tuple[float, float, float], band: tuple[float, float]) -> Driver:
     return Driver(name=name, channel=1, at=at, band_hz=band)
 

@@ -33,8 +33,19 @@ def cloud() -> np.ndarray:
 def asked(listeners: int) -> Asked:
     design = Design.model_validate({"crosstalk": {"effort_db": 12.0, "target_db": [[100, 20], [8000, 20]]}})
     ones = np.ones((4, len(F)))
-    effort = np.full(len(F), 12.0)
-    return Asked(F, 100.0, ones.T, design.crosstalk, effort, (0, 3), slopes=ones, design=design, listeners=listeners)
+    effort, tops = np.full(len(F), 12.0), np.full(4, 20000.0)
+    return Asked(
+        F,
+        100.0,
+        ones.T,
+        design.crosstalk,
+        effort,
+        (0, 3),
+        slopes=ones,
+        tops=tops,
+        design=design,
+        listeners=listeners,
+    )
 
 
 def test_constraints_hold_and_no_other_weights_do_better() -> None:

@@ -126,7 +126,7 @@ def problems(
     """Design problems of left and right, and their reference drivers; the parameters are those of :func:`steer`."""
     f, near = plant.f, plant.h[nominal]
     reference = loudest(near, f, pairs)
-    leads = crossover.shares(near, f, reference, plant.slope)
+    leads = crossover.shares(near, f, reference, plant.slope, plant.top)
     own = crossover.responses(near, leads)
     wanted = balanced(own[0], own[1], f)
     target = rounded(target_power(wish.target_db, f), f)
