@@ -20,6 +20,12 @@ PAN_NAMES = ("hard left", "half left", "the centre", "half right", "hard right")
 AS_PREDICTED_DEG = 3.0
 """An image this near to its prediction is as predicted."""
 
+FAR = 2.0
+"""A default limit that the design misses warns up to this multiple of it."""
+
+BETTER = 0.9
+"""Beyond that it warns only if the figure is at most this share of that of plain stereo on the same unit."""
+
 Figure = Callable[[ImageFigures, ImageFigures], float]
 """From the unit's figures and those of plain stereo on it to one number."""
 
@@ -47,7 +53,8 @@ class _Judge:
     def metric(self, key: str, explanation: str, figure: Figure, each: Float, *, image: bool = False) -> Metric:
         """A figure as measured and as predicted, with its uncertainty by noise and its spread over heads ``each``.
 
-        A default limit warns, but an ``image`` that is worse than its prediction fails; a given limit fails.
+        A default limit warns, but an ``image`` that is worse than its prediction fails, and so does what is far beyond
+        the limit and no better than plain stereo; a given limit fails.
         """
         made = Metric.of(
             key,
@@ -58,7 +65,11 @@ class _Judge:
             uncertainty=self.unit.uncertainty(lambda d: figure(d.own, d.plain)),
         )
         default = _default(key, self.limits)
-        warns = _by_design(made, default) if image else default
+        before = figure(self.plain, self.plain)
+        useless = made.heard > max(FAR * made.limit, BETTER * before)
+        warns = not useless and (_by_design(made, default) if image else default)
+        if useless:
+            made = replace(made, explanation=f"{explanation} Plain stereo on this unit has {before:z.1f} {made.unit}.")
         return replace(made, warns=warns, spread=_spread(each), heads=len(each))
 
 

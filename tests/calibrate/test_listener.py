@@ -70,7 +70,7 @@ def test_a_pair_as_a_unit_passes_everything() -> None:
 
 def test_width_focus_and_loudness_are_judged_against_pair_and_plain_stereo() -> None:
     own = arm("calibrated", (20.0, 9.0, 0.0, -9.0, -20.0))
-    found = judged(replace(own, loudness_db={"music": -11.0, "speech": -3.0}, focus=0.5 * np.ones((HEADS, 5))), WANTED)
+    found = judged(replace(own, loudness_db={"music": -11.0, "speech": -3.0}, focus=0.4 * np.ones((HEADS, 5))), WANTED)
     width, loud = found["image, width error"], found["loudness, loss against plain stereo"]
     assert (width.verdict, width.heard) == ("fail", pytest.approx(20.0))
     assert "spans 40°, against 60°" in width.explanation
@@ -78,7 +78,7 @@ def test_width_focus_and_loudness_are_judged_against_pair_and_plain_stereo() -> 
     assert "on music" in loud.explanation
     assert loud.uncertainty == pytest.approx(0.2, rel=0.4)
     blur = found["image, blur beyond the pair's"]
-    assert (blur.verdict, blur.heard) == ("warn", pytest.approx(np.degrees(0.4)))
+    assert (blur.verdict, blur.heard) == ("warn", pytest.approx(np.degrees(0.3)))
     given = judged(replace(own, loudness_db={"music": -11.0}), WANTED, Limits(loudness_loss=10.0))
     assert given["loudness, loss against plain stereo"].verdict == "fail", "a limit from a file fails"
 
@@ -110,16 +110,33 @@ def test_a_noisy_unit_that_is_as_predicted_is_not_measured_again() -> None:
 
 
 def test_sides_that_sink_into_the_room_and_a_coloured_centre_warn() -> None:
-    deep = judged(arm("calibrated", WANTED, (-15.0, -12.0, 4.0)), WANTED)
+    deep = judged(arm("calibrated", WANTED, (-6.0, -3.0, 4.0)), WANTED)
     sides = deep["direct to reverberant, loss of the sides"]
-    assert (sides.verdict, sides.heard) == ("warn", pytest.approx(20.0))
-    assert "-15.0 dB where plain stereo on this unit has 5.0 dB" in sides.explanation
+    assert (sides.verdict, sides.heard) == ("warn", pytest.approx(11.0))
+    assert "-6.0 dB where plain stereo on this unit has 5.0 dB" in sides.explanation
     assert deep["direct to reverberant, loss of the centre"].verdict == "pass"
     tone = np.zeros((5, 24))
     tone[2] = np.where(np.arange(24) < 12, 4.0, -4.0)
     coloured = judged(replace(arm("calibrated", WANTED), tone_db=tone), WANTED)["tone across pan"]
     assert (coloured.verdict, coloured.heard) == ("warn", pytest.approx(4.0))
     assert "the centre" in coloured.explanation
+
+
+def test_far_beyond_a_default_limit_a_unit_must_be_better_than_plain_stereo() -> None:
+    """Plain stereo spans 4 degrees: 20 is a narrow image, 6 is none; lopsided, sunken and quiet units are worse."""
+    narrow = (10.0, 5.0, 0.0, -5.0, -10.0)
+    assert {m.verdict for m in judged(arm("calibrated", narrow), narrow).values()} == {"pass", "warn"}
+    none = judged(arm("calibrated", (3.0, 1.0, 0.0, -1.0, -3.0)), (3.0, 1.0, 0.0, -1.0, -3.0))
+    failed = {name for name, m in none.items() if m.verdict == "fail"}
+    assert {"image, width error", "image, hard left, azimuth error", "image, hard right, azimuth error"} <= failed
+    assert "Plain stereo on this unit has 56.0 °." in none["image, width error"].explanation
+    aside = judged(arm("calibrated", (16.0, 0.0, 0.0, 0.0, -1.0)), (16.0, 0.0, 0.0, 0.0, -1.0))
+    assert aside["image, asymmetry"].verdict == "fail"
+    assert aside["image, hard left, azimuth error"].verdict == "warn"
+    sunken = judged(arm("calibrated", WANTED, (-15.0, -12.0, 4.0)), WANTED)
+    assert sunken["direct to reverberant, loss of the sides"].verdict == "fail"
+    quiet = judged(replace(arm("calibrated", WANTED), loudness_db={"music": -20.5}), WANTED)
+    assert quiet["loudness, loss against plain stereo"].verdict == "fail"
 
 
 def test_a_warning_does_not_fail_the_unit_and_is_reported() -> None:
