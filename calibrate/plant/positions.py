@@ -1,4 +1,4 @@
-"""Positions of a set with a role: the one nearest to straight ahead, and the one spared for scoring."""
+"""Positions of a set: the one nearest to straight ahead, the one spared for scoring, heads that face aside."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import numpy as np
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.layout import seat
+
+ASIDE_DEG = 5.0
+"""Angle between the heads' front and the device from which it is noted, degrees."""
 
 
 def nearest_ahead(ears: ImpulseResponse) -> int:
@@ -43,4 +46,20 @@ def spared(ears: ImpulseResponse) -> str:
     return (
         f"No scoring position: position {taken[0] + 1} (x {p['x']:+.3f} m, y {p['y']:+.3f} m, yaw "
         f"{p['yaw_deg']:+g} degrees) was held out of the design and is scored"
+    )
+
+
+def faced_aside(ears: ImpulseResponse) -> str:
+    """Text on heads that all face to one side of the device by more than :data:`ASIDE_DEG`; else empty.
+
+    Their sides stand to both sides of the head's front, the centre in the direction of the device.
+    """
+    p = ears.positions
+    aside = seat(np.degrees(np.arctan2(p["y"], p["x"])) - p["yaw_deg"])
+    if abs(aside) < ASIDE_DEG:
+        return ""
+    return (
+        f"The heads face {abs(aside):.0f} degrees beside the device: the sides are made re the head's front, the "
+        f"centre is heard from the device, and images are judged re the device. For a listener who faces it, add "
+        f"{aside:+.0f} to yaw_deg of ears.positions and measure again"
     )

@@ -14,7 +14,14 @@ from sweetspot.calibrate.plant import Fitted, ahead, errors
 from sweetspot.calibrate.run.fit import forms_of, image
 from sweetspot.calibrate.run.kept import bank_figures, kept_front, kept_image, zone
 from sweetspot.calibrate.run.sets import level_known, scored_where_designed
-from sweetspot.calibrate.run.studies import described, explained, left_out_position, uncertainty, virtual_missed
+from sweetspot.calibrate.run.studies import (
+    described,
+    explained,
+    faced_aside,
+    left_out_position,
+    uncertainty,
+    virtual_missed,
+)
 from sweetspot.calibrate.verify import figures
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.session import Session
@@ -49,6 +56,8 @@ def fitted_parts(
         yield CalibrationPart(export.forms_table(rows), {"forms": study.forms.to_dict(rows)})
     heard = kept_image(run) or image(run, fitted)
     yield CalibrationPart(heard.text, heard.to_dict())
+    if note := faced_aside(run):
+        yield CalibrationPart(note, {"faced_aside": note})
     if mapped := zone(run):
         yield CalibrationPart(mapped.text, {"zone": mapped.to_dict()})
     if bank := bank_figures(run):

@@ -29,6 +29,12 @@ def left_out_position(run: Path) -> str:
         return positions.spared(session.responses("ears"))
 
 
+def faced_aside(run: Path) -> str:
+    """A sentence on heads that do not face the device; empty if they do."""
+    with Session.read(session_file(run)) as session:
+        return positions.faced_aside(session.responses("ears"))
+
+
 def explained(run: Path, fitted: Fitted) -> tuple[study.ExplainedBand, ...]:
     """The active limit of each band of a run's design."""
     with Session.read(session_file(run)) as session:

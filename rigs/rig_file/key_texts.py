@@ -84,7 +84,7 @@ TEXTS = {
     "ears.positions.y": "Offset to the device's left.",
     "ears.positions.turn_deg": "Turn of the device for this position, counter-clockwise; for seats off the axis.",
     "ears.positions.z": "Offset upwards; the nominal position is at the height of the device's middle.",
-    "ears.positions.yaw_deg": "Yaw of the head, counter-clockwise from above; 0 faces the device.",
+    "ears.positions.yaw_deg": "Yaw of the head, counter-clockwise from above; at 0 it faces the device from y = 0.",
     "ears.positions.use": "`design`: filters are fitted here; `score`: held out, scored only; `anchor`: for banks "
     "only.",
     "polar.distance_m": "Distance from the middle of the device to the microphone.",

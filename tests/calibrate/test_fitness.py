@@ -78,6 +78,19 @@ def test_reverberation_does_not_swap_the_ears(ears: ImpulseResponse, rig: Descri
         fitness.check(dataclasses.replace(ears, h=ears.h[:, ::-1] + 2.0 * late[:, ::-1]), rig)
 
 
+def test_heads_that_face_beside_the_device_are_noted(ears: ImpulseResponse) -> None:
+    """Half a metre aside and unturned; not those that face the device, or of which some face to either side."""
+    assert positions.faced_aside(ears) == ""
+    there = ears.positions.copy()
+    there["x"], there["y"], there["yaw_deg"] = 2.0, 0.5 + 0.02 * np.arange(5), [0.0, 3.0, -3.0, 1.0, -1.0]
+    aside = dataclasses.replace(ears, positions=there)
+    assert "face 15 degrees beside the device" in positions.faced_aside(aside)
+    assert "add +15 to yaw_deg" in positions.faced_aside(aside)
+    there = there.copy()
+    there["yaw_deg"] += 15.0
+    assert positions.faced_aside(dataclasses.replace(ears, positions=there)) == ""
+
+
 def test_a_driver_of_a_narrow_band_is_alive(ears: ImpulseResponse, crooked_text: str) -> None:
     """A subwoofer from 30 to 150 Hz: its peak is 44 dB below the others', its level within its band is not."""
     rig = parse(crooked_text.replace("band_hz = [80, 15000]", "band_hz = [30, 150]"), folder=Path())
