@@ -104,14 +104,14 @@ class VerifiedPlace:
         """One line for people."""
         ends = [
             f"{name} {v.mean_db:5.1f} / {v.p10_db:5.1f} dB {v.width_deg:3.0f} deg"
-            for name, v in (("heard", self.bank), ("predicted", self.predicted), ("static", self.static))
+            for name, v in (("measured", self.bank), ("predicted", self.predicted), ("default filters", self.static))
         ]
         if np.isfinite(self.interval).all():
             ends[1] += f" (mean {self.interval[0]:.1f} to {self.interval[1]:.1f} dB)"
         if self.listeners:
             own = (f"{v.mean_db:.1f} / {v.p10_db:.1f} dB {v.width_deg:.0f} deg" for v in self.listeners)
             ends.append("listeners alone " + " and ".join(own))
-        drr = f"; DRR {self.bank.drr_db:.1f} dB, static {self.static.drr_db:.1f} dB"
+        drr = f"; DRR {self.bank.drr_db:z.1f} dB, default filters {self.static.drr_db:z.1f} dB"
         where = f"  x {self.x:4.2f} m, y {self.y:+5.2f} m, {self.distance_m:4.2f} m from the nearest measured one: "
         return where + ", ".join(ends) + drr + ("" if self.holds else "  FAIL")
 

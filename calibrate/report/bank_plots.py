@@ -43,6 +43,7 @@ def bank_map(bank: FilterBank, figures: BankFigures, places: Sequence[VerifiedPl
             ax.set_title(title)
             ax.set_xlabel("y, m (device's left)")
         left.set_ylabel("x, m ahead of the device")
+        left.invert_xaxis()  # for both, which share it: y grows to the left, as in all plans
         bar = figure.colorbar(drawn, ax=[left, right], shrink=0.9)
         bar.set_label("Cancellation, mean, 800 Hz to 6.3 kHz, dB; rings: measured")
         with replacing(path) as part:
@@ -61,5 +62,4 @@ def _places(ax: Axes, bank: FilterBank, values: Float, heard: list[tuple[float, 
     home = bank.places[bank.default]
     ax.plot(home[1], home[0], "+", color="red", markersize=10, markeredgewidth=2.0)
     ax.set_aspect("equal")
-    ax.invert_xaxis()
     return drawn

@@ -10,10 +10,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import run as auditory
@@ -382,7 +384,10 @@ def test_places_to_hear_are_far_from_all_measured_ones(banked: tuple[Path, Filte
 
 
 def test_a_bank_is_heard_on_the_rig(
-    banked: tuple[Path, FilterBank, BankFigures], lab_rig: Callable[..., Rig], tmp_path: Path
+    banked: tuple[Path, FilterBank, BankFigures],
+    lab_rig: Callable[..., Rig],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(banked[0], run)
@@ -398,8 +403,17 @@ def test_a_bank_is_heard_on_the_rig(
     with Session.read(run / "places" / "place-01.h5", VERIFICATION) as heard:
         assert heard.responses("ears").drivers == ("bank_left", "bank_right", "static_left", "static_right")
         assert heard.attributes["filterset_sha256"] == file_sha256(run / "filterset.h5")
+    saved: list[Figure] = []
+    save = Figure.savefig
+
+    def kept(figure: Figure, *where: Any, **how: Any) -> None:
+        saved.append(figure)
+        save(figure, *where, **how)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
     picture = bank_map(*banked[1:], found.places, tmp_path / "places.png")
     assert picture.stat().st_size > 10_000
+    assert all(ax.xaxis_inverted() for ax in saved[0].axes[:2]), "y grows to the left"
     silent = replace(place, bank=replace(place.bank, mean_db=place.predicted.mean_db - 3.5))
     assert not silent.holds
     assert "FAIL: 1 of 1" in VerifiedBank((silent,)).text
