@@ -414,7 +414,7 @@ def test_one_file_of_sound_is_the_driver_that_it_is_named_after(data: Path) -> N
     (found,) = sets(folder / "FC.wav", wish)
     assert (found.kind, found.drivers, found.h.shape[:3]) == ("ears", ("FC",), (1, 2, 1))
     assert found.notes == ("too few positions to hold one out for scoring",)
-    with pytest.raises(BadInput, match="1 channels; left and right ear are needed"):
+    with pytest.raises(BadInput, match="1 channel; left and right ear are needed"):
         sets(data / "rir" / "living_room_1.wav", Wish())
 
 
