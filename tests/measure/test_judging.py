@@ -229,6 +229,11 @@ def test_a_driver_that_is_silent_beside_others_is_left_to_the_judge_of_the_unit(
         "no signal of any driver at aside; check this mic"
     )
     assert "at any microphone; check the amplifier" in text(quality.deaf(snr - 40.0, names))[1]
+    two = quality.deaf(np.array([[9.9, 10.0, -3.0], [0.0, 5.0, 9.0]]), ("left", "ear", "far"))
+    assert text(two) == (
+        "silent",
+        "no signal of any driver at left and far; check this microphone, its preamplifier and its cable",
+    )
 
 
 def test_equal_captures_hold_no_noise() -> None:
@@ -915,6 +920,13 @@ def test_a_drift_is_the_bend_of_the_phase(ppm: float, many: bool, latency: float
     assert found.ppm == pytest.approx(fit[2], rel=1e-5)
     assert found.error_ppm == pytest.approx(np.sqrt(cov[2, 2]), rel=1e-4)
     assert found.unexplained == pytest.approx(np.sqrt(left / bend), rel=1e-4)
+
+
+def test_a_latency_that_is_known_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep, _, inv = world()
+    found = clocks.of_loopback(inv, sweep, late(DELAY))
+    monkeypatch.setattr(delays, "peak_s", None)
+    assert clocks.of_loopback(inv, sweep, late(DELAY), DELAY).ppm == pytest.approx(found.ppm, abs=1e-6)
 
 
 def test_a_silent_loopback_has_no_drift() -> None:
