@@ -181,6 +181,8 @@ EQUAL: dict[str, str] = {
     **_same("measure.judge.burst.x__noise", (5,), "the last axis is the default"),
     **_same("measure.judge.clocks.x__read", (5,), "fewer zeros at the end, of which one is enough"),
     **_same("measure.judge.clocks.x__read", (23,), "pieces that overlap: the same values"),
+    **_same("measure.judge.clocks.x_of_loopback", (84,), "more bins than that are fitted"),
+    **_same("measure.judge.kernel.xǁ_Meansǁbetween", (33,), "any negative length is the rest"),
     **_same("measure.judge.quality.x_repeats", (23,), "differs at one value of a double"),
     **_same("measure.judge.kernel.xǁ_Meansǁbetween", (5, 19), "a row more, which is cut off"),
     **_same("measure.judge.burst.x__powers", (38, 41, 42), "as many of each by construction"),
