@@ -181,6 +181,8 @@ EQUAL: dict[str, str] = {
     **_same("measure.judge.burst.x__noise", (5,), "the last axis is the default"),
     **_same("measure.judge.clocks.x__read", (5,), "fewer zeros at the end, of which one is enough"),
     **_same("measure.judge.clocks.x__read", (23,), "pieces that overlap: the same values"),
+    **_same("measure.judge.burst.x__decay", (43,), "lags within the gap, which nobody reads"),
+    **_same("measure.judge.burst.x__decay", (63,), "the last axis is the default"),
     **_same("measure.judge.disturbance.x__lasts", (43,), "differs at one value of a double"),
     **_same("measure.judge.burst.x_burst", (23,), "differs where both windows have the same ratio to the last bit"),
     **_same("measure.judge.burst.x__powers", (54,), "the same values in another array"),
