@@ -170,7 +170,7 @@ EQUAL: dict[str, str] = {
     **_same("measure.judge.disturbance.x_hum", (45,), "bins behind the last line's neighbours"),
     **_same("measure.judge.disturbance.x_hum", (63, 65), "a mean in single precision: differs by rounding"),
     **_same("measure.judge.quality.x__worst_residual", (25,), "any negative length is the rest"),
-    **_same("measure.judge.burst.x__allowed", (73, 128), "the long way for the short: no less is allowed"),
+    **_same("measure.judge.burst.x__allowed", (73, 74, 128), "the long way for the short: no less is allowed"),
     **_same("measure.judge.burst.x__powers", (100,), "any negative length is the rest"),
     **_same("measure.judge.burst.x__running_mean", (58,), "the last of two axes, counted from the front"),
     **_same("measure.judge.clocks.x_stretched", (8,), "zeros ahead and behind make doubles of it either way"),
