@@ -809,6 +809,9 @@ def test_bands_and_lags() -> None:
     assert where.f[-1] <= high < where.f[-1] * 2 ** (1 / 6)
     assert where.steps == round(9600 / FS / 0.01)
     assert where.step == pytest.approx(9600 / FS / where.steps)
+    assert (where.arrivals, where.head) == ((), 0.0)
+    further = burst.lags(sweep, 9600, (0.2,), head=0.7)
+    assert (further.arrivals, further.head) == ((0.2,), 0.7)
     assert burst.lags(sweep, 200).steps == 8
     assert burst.lags(sweep, round(1.21 * FS)).steps == 125  # a fast length of real transforms: 121 is none
     narrow = burst.lags(synchronised((1000.0, 2300.0), 0.5, FS), 9600)
