@@ -147,7 +147,7 @@ def due(jobs: Iterable[Job], known: Mapping[str, Mapping[str, Any]], *, retry: b
         elif row["status"] != "done":
             if retry:
                 yield job
-        elif not (Path(job.run) / store.NAME).is_file() or row.get("kind", "") is None:
+        elif not (Path(job.run) / store.NAME).is_file():
             yield job
 
 

@@ -13,9 +13,10 @@ from sweetspot.calibrate.design import Design, parse
 from sweetspot.measure.session import Session
 from sweetspot.processor import store
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import many
 from sweetspot.rigs.rig_file import Description
 
-UNKNOWN = "fitted by an earlier version, which kept no kind (sweetspot fleet fit adds it)"
+UNKNOWN = "unknown kind (fitted by an earlier version)"
 
 
 def kind_of(run: Path) -> str:
@@ -39,7 +40,7 @@ def _short(text: str) -> str:
 
 
 def alike(rows: Sequence[Mapping[str, Any]], folder: Path, like: str | None) -> list[Mapping[str, Any]]:
-    """Rows of runs of one kind: the only one, or that of the newest run of a unit.
+    """Rows of runs of one kind, that of the newest run of a unit; all without ``like``.
 
     Parameters
     ----------
@@ -48,42 +49,39 @@ def alike(rows: Sequence[Mapping[str, Any]], folder: Path, like: str | None) -> 
     folder
         Of the table, for messages.
     like
-        Serial number of a unit, or a run folder; None if all are of one kind.
+        Serial number of a unit, or a run folder.
 
     Raises
     ------
     BadInput
-        Runs of several kinds without ``like``, or a unit that is not there; names the kinds.
+        A unit that is not there.
     """
-    kinds: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for row in rows:
-        kinds.setdefault(row["kind"] or UNKNOWN, {})[row["run"]] = row
-    if like is not None:
-        wanted = [row for row in rows if row["unit"] == like or Path(row["run"]) == Path(like).absolute()]
-        if not wanted:
-            raise BadInput(f"--like {like}: no fitted run of this unit in {folder}")
-        kind = wanted[-1]["kind"]
-        return [row for row in rows if row["kind"] == kind]
-    if len(kinds) < 2:
+    if like is None:
         return list(rows)
-    lines = [f"  --like {next(iter(runs.values()))['unit']}: {_described(kind, runs)}" for kind, runs in kinds.items()]
-    raise BadInput(
-        f"{folder}: has runs of {len(kinds)} kinds, which have no statistics in common. Choose one:\n"
-        + "\n".join(lines)
-    )
-
-
-def _described(kind: str, runs: Mapping[str, Mapping[str, Any]]) -> str:
-    rigs = sorted({str(row["rig"]) for row in runs.values()})
-    return f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}, {kind}, rig {', '.join(rigs)}"
+    wanted = [row for row in rows if row["unit"] == like or Path(row["run"]) == Path(like).absolute()]
+    if not wanted:
+        raise BadInput(f"--like {like}: no fitted run of this unit in {folder}")
+    return [row for row in rows if row["kind"] == wanted[-1]["kind"]]
 
 
 def pooled(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Note if several rigs are pooled and no unit was measured on two of them; else empty."""
+    """Note where kinds are pooled, or several rigs of which no unit was measured on two; else empty."""
+    kinds: dict[str, dict[str, Mapping[str, Any]]] = {}
     rigs: dict[str, set[str]] = {}
     for row in rows:
+        kinds.setdefault(row["kind"] or UNKNOWN, {})[row["run"]] = row
         rigs.setdefault(str(row["unit"]), set()).add(str(row["rig"]))
+    if len(kinds) > 1:
+        each = [f"  --like {next(iter(runs.values()))['unit']}: {_described(k, runs)}" for k, runs in kinds.items()]
+        return f"runs of {len(kinds)} kinds are pooled, whose spread is not that of one product; choose one:\n" + (
+            "\n".join(each)
+        )
     names = sorted(set().union(*rigs.values()))
     if len(names) < 2 or any(len(r) > 1 for r in rigs.values()):
         return ""
     return f"runs of {len(names)} rigs are pooled ({', '.join(names)}), and no unit was measured on two of them"
+
+
+def _described(kind: str, runs: Mapping[str, Mapping[str, Any]]) -> str:
+    rigs = sorted({str(row["rig"]) for row in runs.values()})
+    return f"{many(len(runs), 'run')}, {kind}, rig {', '.join(rigs)}"
