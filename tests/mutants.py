@@ -103,6 +103,7 @@ EQUAL: dict[str, str] = {
     **_same("processor.guard.x_reduction", (66,), "the minimum of a number and itself"),
     **_same("processor.guard.xǁGuardǁprocess", (2, 4), "a copy in the order of C is the default"),
     **_same("processor.crossfade.xǁWalkedǁ__init__", (4,), "the same past in doubles"),
+    **_same("processor.guard.xǁGuardǁreset", (8,), "a row of means that nobody reads"),
     **_same("processor.guard.x_clip", (7,), "rounds down to the same reach"),
     **_same("processor.guard.x_clip", (40,), "differs at one value of a double"),
     **_same("processor.crossfade.xǁFaderǁ__init__", (6,), "done and length are compared with each other alone"),

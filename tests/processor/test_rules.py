@@ -328,6 +328,8 @@ def test_a_drivers_own_limit_holds_in_the_samples_type(cap: float) -> None:
     """Single precision has none of these numbers: the nearest below holds."""
     out = Guard(2, 1.0, FS, (1.0, cap)).process(4.0 * music()[1:].astype(np.float32))
     assert cap * (1.0 - 1e-6) < float(np.abs(out[1]).max()) <= cap
+    whole = Guard(1, cap, FS).process(4.0 * music()[1:2].astype(np.float32))
+    assert cap * (1.0 - 1e-6) < float(np.abs(whole).max()) <= cap
 
 
 def test_a_ramp_waits_moves_and_ends_exactly() -> None:
