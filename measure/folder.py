@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sweetspot.measure.plan import SetName
@@ -18,7 +18,7 @@ from sweetspot.rigs.storage import write
 
 
 def new(runs: Path, serial: str, rig: Description, now: datetime) -> Path:
-    """Make a run folder with a verbatim copy of the rig file and an empty session.
+    """Make a run folder with a verbatim copy of the rig file and an empty session; its name is the next free second's.
 
     Raises
     ------
@@ -27,19 +27,32 @@ def new(runs: Path, serial: str, rig: Description, now: datetime) -> Path:
     """
     check_serial(serial, "--unit")
     now = now.astimezone(UTC)
-    run = runs / serial / f"{now:%Y%m%dT%H%M%SZ}-{rig.name}"
     try:
-        run.mkdir(parents=True)
+        run = _next_free(runs / serial, rig.name, now)
         write(run / "rig.toml", rig.text)
         for name in rig.named_files:
             (run / FILES).mkdir(exist_ok=True)
             write(run / FILES / copy_name(name), rig.path(name).read_bytes())
-    except FileExistsError as fault:
-        raise BadInput(f"{run}: exists already; wait a second and try again") from fault
     except OSError as fault:
-        raise BadInput(f"{run}: the run folder cannot be made: {fault.strerror}; choose another with --runs") from fault
+        raise BadInput(
+            f"{runs / serial}: the run folder cannot be made: {fault.strerror}; choose another with --runs"
+        ) from fault
     with Session.create(run / "session.h5", rig, serial, f"{now:%Y-%m-%dT%H:%M:%SZ}"):
         return run
+
+
+def _next_free(unit: Path, name: str, now: datetime) -> Path:
+    """A folder of the unit that was just made: two runs may begin within a second."""
+    while True:
+        run = unit / f"{now:%Y%m%dT%H%M%SZ}-{name}"
+        try:
+            run.mkdir(parents=True)
+        except FileExistsError:
+            if not run.exists():  # a link above it leads nowhere
+                raise
+            now += timedelta(seconds=1)
+        else:
+            return run
 
 
 @contextmanager

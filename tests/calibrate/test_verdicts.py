@@ -406,6 +406,7 @@ def test_a_judgement_gathers_every_metric(monkeypatch: pytest.MonkeyPatch) -> No
     seen: list[Any] = []
     ears, polar, measured = (SimpleNamespace(ir=name) for name in ("ears", "polar", "measured"))
     limits = SimpleNamespace(repeatability=0.1, coverage=2.0)
+    filters: Any = SimpleNamespace(held_text="1 dB quieter")
     for azimuths, beamed, nulls in (
         (np.radians([-90.0, -45.0, 0.0, 45.0, 90.0, 180.0]), True, True),
         (np.radians([-60.0, -30.0, 0.0, 30.0, 60.0, 120.0]), True, False),
@@ -413,11 +414,11 @@ def test_a_judgement_gathers_every_metric(monkeypatch: pytest.MonkeyPatch) -> No
         (np.radians([-90.0, 90.0]), False, False),
     ):
         p = SimpleNamespace(azimuths=azimuths)
-        found = verification.judge(ears, polar, measured, p, "filters", limits)  # type: ignore[arg-type]
-        assert seen.pop() == (ears, polar, measured, p, "filters", 0.1)
+        found = verification.judge(ears, polar, measured, p, filters, limits)  # type: ignore[arg-type]
+        assert seen.pop() == (ears, polar, measured, p, filters, 0.1)
         c = compared
         wanted = [("cancellation", c, p, limits), ("levels", c, p, limits), ("of_sides", c, p, limits)]
-        wanted += [("of_phantom", c, p, limits), ("difference", "ears", "measured", "filters", limits)]
+        wanted += [("of_phantom", c, p, limits), ("difference", "ears", "measured", filters, limits)]
         wanted += [("centre", c, p, limits)] if nulls else []
         wanted += [("of_beam", c, p, limits)] if beamed else []
         wanted += [("polarity", c, limits), ("noise", "ears", "polar", limits)]
@@ -428,4 +429,5 @@ def test_a_judgement_gathers_every_metric(monkeypatch: pytest.MonkeyPatch) -> No
         assert found.compared is c
         assert found.agreement == ("agreement", c, p, 2.0)
         assert found.room == (("with_room", c, p),)
+        assert found.held == "1 dB quieter"
         assert found.cancellation == (("cancellations", c, p),)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from sweetspot.measure import folder
 from sweetspot.measure.session import Session, without_raw
 from sweetspot.rigs.errors import BadInput, SweetspotError
-from sweetspot.rigs.rig_file import parse
+from sweetspot.rigs.rig_file import Description, parse
 from sweetspot.rigs.runs import begun, located
 from sweetspot.roof import build
 from tests.conftest import NOON
@@ -42,6 +42,15 @@ def test_a_serial_number_or_a_units_folder_is_its_latest_run(kept: Path, monkeyp
     shutil.copytree(kept, kept.parents[1] / "T-10" / kept.name)
     with pytest.raises(BadInput, match=r"2 units.*T-10, T-9"):
         located(Path("runs"))
+
+
+def test_runs_of_the_same_second_have_names_of_their_own(crooked: Description, tmp_path: Path) -> None:
+    made = [folder.new(tmp_path / "runs", "T-1", crooked, NOON) for _ in range(3)]
+    assert made == sorted(set(made))
+    assert located(made[0].parent) == made[-1]
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(BadInput, match=r"link.T-1: the run folder cannot be made"):
+        folder.new(tmp_path / "link", "T-1", crooked, NOON)
 
 
 def test_the_latest_of_a_folder_is_known_by_times_and_of_one_unit_alone(kept: Path, tmp_path: Path) -> None:
