@@ -220,7 +220,7 @@ def _copies(copies: dict[str, list[str]]) -> str:
 
 
 def _table(found: list[Statistics]) -> str:
-    head = f"{'metric':<44}{'unit':>5}{'runs':>6}{'mean':>9}{'spread':>8}{'p10':>9}{'limit':>10}{'Cpk':>9}{'failed':>8}"
+    head = f"{'metric':<44}{'unit':>5}{'runs':>8}{'mean':>9}{'spread':>8}{'p10':>9}{'limit':>10}{'Cpk':>9}{'failed':>8}"
     lines = []
     for s in found:
         limit = "-" if s.limit is None else f"{'≥' if s.sense == 'at least' else '≤'} {s.limit:.4g}"
@@ -228,7 +228,7 @@ def _table(found: list[Statistics]) -> str:
         spread = f"{s.spread:.2f}" if s.count > 1 else "-"
         name = (s.metric if s.step == "verify" else f"{s.metric} (predicted)").replace("+-", "±")
         lines.append(
-            f"{name:<44}{s.unit:>5}{s.count:>6}{s.mean:>9.2f}{spread:>8}{s.p10:>9.2f}{limit:>10}{cpk:>9}{s.failed:>8}"
+            f"{name:<44}{s.unit:>5}{s.count:>8}{s.mean:>z9.2f}{spread:>8}{s.p10:>z9.2f}{limit:>10}{cpk:>9}{s.failed:>8}"
         )
     why = sorted({s.why_no_cpk for s in found if s.why_no_cpk})
     return "\n".join([head, *lines, *(f"no Cpk: {w}" for w in why)])

@@ -66,18 +66,17 @@ def alike(rows: Sequence[Mapping[str, Any]], folder: Path, like: str | None) -> 
 
 def pooled(rows: Sequence[Mapping[str, Any]]) -> str:
     """Note where kinds are pooled, or several rigs of which no unit was measured on two; else empty."""
-    kinds: dict[str, dict[str, Mapping[str, Any]]] = {}
-    rigs: dict[str, set[str]] = {}
-    for row in rows:
-        kinds.setdefault(row["kind"] or UNKNOWN, {})[row["run"]] = row
-        rigs.setdefault(str(row["unit"]), set()).add(str(row["rig"]))
-    if len(kinds) > 1:
+    if len({row["kind"] for row in rows}) > 1:
+        kinds: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for row in rows:
+            kinds.setdefault(row["kind"] or UNKNOWN, {})[row["run"]] = row
         each = [f"  --like {next(iter(runs.values()))['unit']}: {_described(k, runs)}" for k, runs in kinds.items()]
         return f"runs of {len(kinds)} kinds are pooled, whose spread is not that of one product; choose one:\n" + (
             "\n".join(each)
         )
-    names = sorted(set().union(*rigs.values()))
-    if len(names) < 2 or any(len(r) > 1 for r in rigs.values()):
+    pairs = {(str(row["rig"]), str(row["unit"])) for row in rows}
+    names = sorted({rig for rig, _ in pairs})
+    if len(names) < 2 or len({unit for _, unit in pairs}) < len(pairs):
         return ""
     return f"runs of {len(names)} rigs are pooled ({', '.join(names)}), and no unit was measured on two of them"
 
