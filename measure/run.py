@@ -420,10 +420,10 @@ def _until_good(
                 session.derive(plan, capture, splice.heard)
             return list(splice.heard)
     place = "" if plan.name in FIXED else f"{capture.pose.text()}, "
-    kept = f". Captures so far are kept; continue with: {again(session.path)}"
+    kept = f"Captures so far are kept; continue with: {again(session.path)}"
     raise Held(
-        f"{plan.name}, {place}{_whose(plan, capture)}: {made} captures were rejected, the last one: {reason}"
-        + (kept if session.path.name == SESSION else "")  # a verification starts over
+        f"{plan.name}, {place}{_whose(plan, capture)}: {made} captures were rejected, the last one: {reason}",
+        kept if session.path.name == SESSION else "",  # a verification starts over
     )
 
 

@@ -64,7 +64,19 @@ class TooLoud(HardwareTrouble):
 
 
 class Held(HardwareTrouble):
-    """Captures stayed bad after every repeat: the session waits and can be resumed."""
+    """Captures stayed bad after every repeat: the session waits and can be resumed.
+
+    Parameters
+    ----------
+    text
+        What went wrong.
+    remedy
+        How to go on; a line leaves it out, where the unit is repeated.
+    """
+
+    def __init__(self, text: str = "", remedy: str = "") -> None:
+        super().__init__(f"{text}. {remedy}" if remedy else text)
+        self.trouble = text
 
 
 def again(path: Path) -> str:

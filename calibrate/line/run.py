@@ -29,7 +29,7 @@ from sweetspot.measure.shot import ALL
 from sweetspot.processor import store
 from sweetspot.processor.export import bundle
 from sweetspot.processor.files import write_all
-from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held, SweetspotError
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.protocol import Rig, unattended
@@ -153,7 +153,7 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
 
 def _reason(trouble: SweetspotError) -> str:
     """An error in one line, without the advice to resume the run: on a line the unit is repeated."""
-    return str(trouble).splitlines()[0].partition(". Captures so far are kept")[0]
+    return (trouble.trouble if isinstance(trouble, Held) else str(trouble)).splitlines()[0]
 
 
 def _due(line: LineSetup, state: LineState) -> bool:
