@@ -165,11 +165,12 @@ def beam_of(
     if not one_direction.has_directions(polar):
         return beamform.without_directions(ahead.T, wanted)
     drivers = np.moveaxis(h, 0, 1)
+    bands = None if plant.slope is None or plant.top is None else (plant.slope, plant.top)
     if design.beam.form == "relative":
-        regions = beamform.ring(drivers, azimuths, design.beam).within(late)
+        regions = beamform.ring(drivers, azimuths, design.beam).within(late).limited(bands)
         return anchored.beam(regions, plant.f, cost, design.beam, wanted, front)
     if design.beam.form == "ring":
-        regions = beamform.ring(drivers, azimuths, design.beam).within(late)
+        regions = beamform.ring(drivers, azimuths, design.beam).within(late).limited(bands)
         beam = beamform.solve(regions, plant.f, cost, design.beam, wanted, front)
         return replace(beam, w=beamform.in_phase(ahead.T, wanted)) if _is_wide_pair(rig) else beam
     k = 2.0 * np.pi * np.maximum(plant.f, 20.0) / speed_of_sound(rig.environment.temperature_c)
@@ -177,7 +178,7 @@ def beam_of(
     noise = max(float(from_db(-np.median(polar.snr_db))) ** 2, LEAST_NOISE)
     flat = np.zeros(len(azimuths))
     encoded = harmonics.encode(drivers, azimuths, flat, k, max(radius, 0.02), noise)
-    return beamform.steer_harmonic(encoded, plant.f, cost, design.beam, wanted, front=front, late=late)
+    return beamform.steer_harmonic(encoded, plant.f, cost, design.beam, wanted, front=front, late=late, bands=bands)
 
 
 def _is_wide_pair(rig: Description) -> bool:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import BeamDesign, FilterDesign, parse
 from sweetspot.calibrate.filters import fir, leastsquares
-from sweetspot.calibrate.filters.beam import beamform, harmonics
+from sweetspot.calibrate.filters.beam import beamform, handover, harmonics
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import wrapped
@@ -283,3 +283,36 @@ def test_short_filters_of_a_beam_lose_less_by_least_squares_than_by_a_window() -
         inside = (f > 1000) & (f < 1600)
         found.append(float(power_db(power[36, inside].mean() / power[[18, 54]][:, inside].mean())))
     assert found[0] > found[1] + 2.0
+
+
+def test_front_drivers_with_bands_play_within_them_and_add_up_on_axis() -> None:
+    """Tweeters that end lower than a super tweeter, and begin where woofers and a subwoofer play on."""
+    f, rng = np.linspace(0.0, 24000.0, 2049), np.random.default_rng(3)
+    edges, tops = np.array([2800.0, 2800.0, 80.0, 80.0, 0.0, 4000.0]), np.array([9e3, 9e3, 5e3, 5e3, 200.0, 2e4])
+    slope = np.clip(np.log2(np.maximum(f, 1.0)[None] / np.maximum(edges, 1e-3)[:, None]) * 2.0, 0.0, 1.0)
+    phase = np.exp(2j * np.pi * rng.random((6, 1)) - 2j * np.pi * f * rng.random((6, 1)) * 1e-4)
+    level = np.array([2.0, 2.0, 1.0, 1.0, 0.5, 0.7])[:, None] / (1.0 + (f / tops[:, None]) ** 4)
+    ahead = (np.maximum(slope, 1e-3) * level * phase).T
+    groups: handover.Fronts = [(0, 1), (2, 3), (4,), (5,)]
+    wanted = np.exp(-2j * np.pi * f * 1e-3)
+    w = handover.alone(ahead, wanted, f, BeamDesign(), groups, (slope, tops))
+    np.testing.assert_allclose(np.einsum("fd,fd->f", ahead, w), wanted, rtol=1e-9)
+    driven = np.abs(w * level.T * slope.T)
+    assert driven.max() < 1.01, "none is driven against its protection filter"
+    parts = [((150.0, 2500.0), (2, 3)), ((4500.0, 6000.0), (0, 1)), ((9500.0, 20000.0), (5,)), ((1.0, 70.0), (4,))]
+    for (low, high), playing in parts:
+        rows = (f > low) & (f < high)
+        idle = [d for d in range(6) if d not in playing]
+        assert driven[rows][:, idle].max() < 1e-9
+        assert driven[rows][:, list(playing)].min() > 0.4
+
+
+def test_without_other_bands_the_front_drivers_play_at_all_frequencies() -> None:
+    around = ring(5.0)
+    h, regions = drivers(FIVE, around), beamform.ring(drivers(FIVE, around), around, WIDE)
+    wanted, groups = loudest(h, 36), [(2,), (1, 3)]
+    same = (np.repeat(np.clip(F / 300.0, 0.0, 1.0)[None], 5, axis=0), np.full(5, 2e4))
+    np.testing.assert_array_equal(
+        handover.alone(regions.ahead, wanted, F, WIDE, groups, same),
+        handover.alone(regions.ahead, wanted, F, WIDE, groups),
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import BeamDesign, CrosstalkDesign
-from sweetspot.calibrate.filters.beam import beamform
+from sweetspot.calibrate.filters.beam import beamform, handover
 from sweetspot.calibrate.filters.fir import causal
 from sweetspot.calibrate.filters.sides import anchored, multiplier, pair, ratio
 from sweetspot.calibrate.plant.responses import Plant
@@ -157,7 +157,7 @@ def test_where_nothing_is_quieted_the_relative_beam_is_the_drivers_in_front() ->
     ahead = h[:, beamform.nearest(AROUND, 0.0)]
     wanted = ahead[1] + ahead[2]
     regions = beamform.ring(h, AROUND, lax)
-    w0 = beamform.front_alone(regions.ahead, wanted, f, lax, [(1, 2)])
+    w0 = handover.alone(regions.ahead, wanted, f, lax, [(1, 2)])
     line = anchored.Anchored.around(regions.ahead, regions.off, np.ones((len(f), 4)), wanted, w0)
     assert line.weights(np.zeros(len(f))) == pytest.approx(w0, abs=1e-9)
     assert w0[:, 1] == pytest.approx(1.0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sweetspot.calibrate.design import BeamDesign, target_power
+from sweetspot.calibrate.filters.beam.handover import Bands, Fronts, alone, in_phase, top_of
 from sweetspot.calibrate.filters.beam.harmonics import Encoded, towards
 from sweetspot.calibrate.filters.systems import Pencil, on_diagonal, packed
 from sweetspot.rigs.arrays import Rows, crossing
@@ -20,9 +21,6 @@ RANGE = (1e-7, 1e7)
 TINY = 1e-300
 STEERED_DB = 15.0
 """Target above which the beam is used unmixed, dB."""
-
-ALIKE_DB = 1.0
-"""Groups of front drivers that differ by no more are as loud as each other."""
 
 LARGEST_LIFT = float(from_db(3.0))
 """Largest gain that gives a beam its level on axis instead of the mean over its lobe."""
@@ -48,7 +46,6 @@ are not played against each other."""
 
 FINE_DEG = 5.0
 """Angular step over the lobe of encoded drivers, degrees."""
-
 
 EFFORT_SHARE = 0.1
 """Share of a beam's effort in the cost of an error of its weights."""
@@ -96,6 +93,8 @@ class Regions:
     late
         Energy that the room gives back at the listener ``(frequency, driver, driver)``, in any unit; ``None`` in free
         field.
+    bands
+        Of the drivers, see :mod:`.handover`; ``None`` where every driver plays at all frequencies.
     """
 
     lobe: Complex
@@ -103,18 +102,20 @@ class Regions:
     ahead: Complex
     off: Complex
     late: Complex | None = None
+    bands: Bands | None = None
 
     def scaled(self, level: Float) -> Regions:
         """The same with every response divided by ``level (frequency,)``."""
         rows = level[:, None, None]
-        return Regions(self.lobe / rows, self.weight, self.ahead / rows[:, 0], self.off / rows**2, self.late)
+        return replace(self, lobe=self.lobe / rows, ahead=self.ahead / rows[:, 0], off=self.off / rows**2)
 
     def within(self, late: Complex | None) -> Regions:
         """The same in a room that gives ``late`` back; ``None`` for none."""
         return self if late is None else replace(self, late=late)
 
-
-Fronts = Sequence[tuple[int, ...]]
+    def limited(self, bands: Bands | None) -> Regions:
+        """The same of drivers with bands."""
+        return replace(self, bands=bands)
 
 
 def steer(
@@ -176,6 +177,7 @@ def steer_harmonic(
     *,
     front: Fronts | None = None,
     late: Complex | None = None,
+    bands: Bands | None = None,
 ) -> Beam:
     """Design a beam from drivers encoded on spherical harmonics, see :mod:`sweetspot.calibrate.filters.beam.harmonics`.
 
@@ -192,7 +194,7 @@ def steer_harmonic(
         drivers.at(np.radians([design.angle_deg]))[:, :, 0],
         drivers.covariance(quiet(design, 2 * drivers.order)),
     )
-    return solve(regions.within(late), f, cost, design, reference, front)
+    return solve(regions.within(late).limited(bands), f, cost, design, reference, front)
 
 
 def quiet(design: BeamDesign, order: int) -> Complex:
@@ -322,19 +324,6 @@ def without_directions(ahead: Complex, wanted: Complex) -> Beam:
     return Beam(w, np.ones(len(w)), on_axis + EFFORT_SHARE * np.eye(w.shape[1]) / effort[:, None, None])
 
 
-def in_phase(ahead: Complex, wanted: Complex) -> Complex:
-    """Weights ``(frequency, driver)`` of all drivers in phase on axis, each at its own level there.
-
-    Parameters
-    ----------
-    ahead
-        Paths on axis ``(frequency, driver)``.
-    wanted
-        Response on axis ``(frequency,)``.
-    """
-    return np.asarray(wanted[:, None] * ahead.conj() / np.sum(np.abs(ahead) ** 2, axis=1)[:, None])
-
-
 def _handed_over(
     w: Complex, regions: Regions, wanted: Complex, f: Float, design: BeamDesign, front: Fronts | None
 ) -> Complex:
@@ -342,18 +331,18 @@ def _handed_over(
 
     All three give the same response on axis, so mixing them leaves no dip there. The mix follows the target from
     :data:`STEERED_DB` to 0 dB; below the frequency of its largest value the beam hands over to all drivers in phase,
-    above to the first group of drivers, in phase, that is within :data:`ALIKE_DB` of the loudest on axis there, or
-    without groups to the loudest driver; in a room, to all drivers at the least late energy that their response on axis
-    allows.
+    above to the front drivers (:func:`handover.alone`); in a room, to all drivers at the least late energy that their
+    response on axis allows.
     """
     level = power_db(target_power(design.target_db, f))
     share = np.clip(level / STEERED_DB, 0.0, 1.0)
     share = (0.5 - 0.5 * np.cos(np.pi * share))[:, None]
-    top = float(np.median(f[level >= level.max() - 0.1]))
-    together, alone = in_phase(regions.ahead, wanted), front_alone(regions.ahead, wanted, f, design, front)
+    together = in_phase(regions.ahead, wanted)
     if regions.late is not None:
-        alone = driest(regions.ahead, regions.late, wanted)
-    return np.asarray(share * w + (1.0 - share) * np.where((f < top)[:, None], together, alone))
+        above = driest(regions.ahead, regions.late, wanted)
+    else:
+        above = alone(regions.ahead, wanted, f, design, front, regions.bands)
+    return np.asarray(share * w + (1.0 - share) * np.where((f < top_of(design, f))[:, None], together, above))
 
 
 def driest(ahead: Complex, late: Complex, wanted: Complex) -> Complex:
@@ -370,19 +359,6 @@ def driest(ahead: Complex, late: Complex, wanted: Complex) -> Complex:
     R = late + np.maximum(own, 1e-300)[:, None, None] * np.eye(late.shape[1])
     x = np.linalg.solve(R, ahead.conj()[:, :, None])[:, :, 0]
     return np.asarray(wanted[:, None] * x / np.einsum("fm,fm->f", ahead, x)[:, None])
-
-
-def front_alone(ahead: Complex, wanted: Complex, f: Float, design: BeamDesign, front: Fronts | None) -> Complex:
-    """Weights ``(frequency, driver)`` above the steered band; parameters as of :func:`in_phase`."""
-    level = power_db(target_power(design.target_db, f))
-    above = (f > float(np.median(f[level >= level.max() - 0.1]))) & (f < 0.8 * f[-1])
-    groups: Fronts = front or [(i,) for i in range(ahead.shape[1])]
-    alike = ALIKE_DB if front else 0.0
-    loud = [float(power_db(np.mean(np.abs(ahead[above][:, list(group)]) ** 2))) for group in groups]
-    chosen = list(next(group for group, it in zip(groups, loud, strict=True) if it >= max(loud) - alike))
-    alone = np.zeros(ahead.shape, dtype=np.complex128)
-    alone[:, chosen] = in_phase(ahead[:, chosen], wanted)
-    return alone
 
 
 def directions(azimuths: Float, design: BeamDesign) -> tuple[Float, Float]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweetspot.calibrate.design import BeamDesign, target_power
-from sweetspot.calibrate.filters.beam import beamform
+from sweetspot.calibrate.filters.beam import beamform, handover
 from sweetspot.calibrate.filters.sides import multiplier
 from sweetspot.calibrate.filters.sides.crosstalk import MultiplierSweep
 from sweetspot.calibrate.filters.sides.effort import Cost, matrix
@@ -111,7 +111,7 @@ def beam(
     front
         As :func:`beamform.steer` has it.
     """
-    w0 = beamform.front_alone(regions.ahead, wanted, f, design, front)
+    w0 = handover.alone(regions.ahead, wanted, f, design, front, regions.bands)
     line = Anchored.around(regions.ahead, regions.off, cost, wanted, w0)
     limit = np.maximum(beamform.allowed(regions.ahead, wanted, design), np.sum(cost * np.abs(w0) ** 2, axis=1))
     effort = limit / np.maximum(np.abs(wanted) ** 2, 1e-300)
