@@ -7,7 +7,7 @@ from pathlib import Path
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import run
 from sweetspot.measure import folder
-from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput, command
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.storage import hash_ahead
 
@@ -49,7 +49,7 @@ def calibrate(
         with tracked("Calibrating", 1) as step:
             made = run.calibrate_beam(run_folder, wanted, text)
             step("centre")
-        lines = [made.text, run.written(run_folder, made.filters)]
+        lines = [made.text, run.written(run_folder, made.filters), f"next: {command('report', run_folder)}"]
         result({"filterset": str(run_folder / "filterset.h5"), **made.to_dict()}, "\n".join(lines), as_json=as_json)
         return
     if many and drop_bank:
@@ -80,4 +80,5 @@ def calibrate(
     if reasons:
         parts.append(run.explained_part(run_folder, fitted, wanted))
     data = {key: value for part in parts for key, value in part.data.items()}
-    result(data, "\n\n".join(part.text for part in parts), as_json=as_json)
+    lines = "\n\n".join(part.text for part in parts)
+    result(data, f"{lines}\nnext: {run.next_step(run_folder)}", as_json=as_json)

@@ -95,7 +95,7 @@ def _command(name: SetName) -> Callable[..., None]:
         dry_run: DryOpt = False,
         as_json: JsonOpt = False,
     ) -> None:
-        how = _Wish(unit, runs, run, yes, delay, overlap=overlap, raw=raw, dry_run=dry_run, as_json=as_json)
+        how = _Wish(unit, runs, run, yes, delay, rig=rig, overlap=overlap, raw=raw, dry_run=dry_run, as_json=as_json)
         _begin(name, with_faults(read(find(rig)), fault), how)
 
     return measure_set
@@ -113,7 +113,7 @@ def templates(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure the dummy head's localisation templates: yaw from -90 to 90 degrees re the front driver."""
-    how = _Wish(unit, runs, run, yes, delay, dry_run=dry_run, as_json=as_json)
+    how = _Wish(unit, runs, run, yes, delay, rig=rig, dry_run=dry_run, as_json=as_json)
     _begin("templates", with_faults(read(find(rig)), fault), how)
 
 
@@ -150,7 +150,7 @@ def resume(
             how = overlap if name in plan.SETS else None
             capture_set(rig, name, run, operator(yes, delay), accept_change, how)
     without_raw(folder.session_file(run), raw)
-    _report(run, as_json)
+    _report(run, str(run / "rig.toml"), as_json)
 
 
 def _dry_run(described: Description, name: SetName, unit: str, *, overlap: OverlapMode | None, as_json: bool) -> None:
@@ -242,6 +242,7 @@ class _Wish:
     run: Path | None
     yes: bool
     delay: float
+    rig: str
     dry_run: bool
     as_json: bool
     overlap: OverlapMode | None = None
@@ -273,13 +274,14 @@ def _begin(name: SetName, description: Description, how: _Wish) -> None:
             for fixed in plan.fixed_sets(description) if name == "ears" else ():
                 capture_set(rig, fixed, chosen, how.ask)
     without_raw(folder.session_file(chosen), how.raw)
-    _report(chosen, how.as_json)
+    _report(chosen, how.rig, how.as_json)
 
 
-def _report(run: Path, as_json: bool) -> None:
+def _report(run: Path, rig: str, as_json: bool) -> None:
     with Session.read(folder.session_file(run)) as session:
         data, lines = summary.of_session(session)
-    result({"run": str(run), **data}, f"{lines}\n{run / 'session.h5'}", as_json=as_json)
+        then = summary.next_step(session, rig, run)
+    result({"run": str(run), **data}, f"{lines}\n{run / 'session.h5'}\nnext: {then}", as_json=as_json)
 
 
 def pictures(

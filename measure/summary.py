@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from sweetspot.measure.impulse import ImpulseResponse, elevations_deg, ring_rows
 from sweetspot.measure.overlap import cannot, shortest
 from sweetspot.measure.plan import OverlapMode, Plan
 from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import command
 from sweetspot.rigs.names import many
 
 SHOWN = 12
@@ -119,6 +122,22 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
             lines.append(f"  the inputs' clock ran {ppm:+.2f} ppm off the outputs': corrected in every response")
         lines += [] if closure is None else [f"  {closure.text()}"]
     return {"unit": session.serial, "sets": sets}, "\n".join(lines)
+
+
+def next_step(session: Session, rig: str, run: Path) -> str:
+    """The command that follows on a session that was measured, to be typed as it stands.
+
+    Parameters
+    ----------
+    rig
+        Rig file or name, as typed.
+    """
+    wanted = ("ears", "polar") if session.sets or session.has_templates else ("ears",)
+    missing = [name for name in wanted if name not in session.sets]
+    if not missing:
+        return command("calibrate", run)
+    known = f"--unit {shlex.quote(session.serial)} --run {shlex.quote(str(run))}"
+    return f"{command(f'measure {missing[0]}', Path(rig))} {known}"
 
 
 def _rings(polar: ImpulseResponse) -> str:

@@ -152,6 +152,18 @@ class FilterSet:
         return f"{self.held_db:.1f} dB quieter because of {', '.join(self.held_by)}" if self.held_by else ""
 
     @property
+    def insertion(self) -> tuple[str, float]:
+        """Whether the filters' gain staging is a loss or a gain against full scale, in words, and its size in dB."""
+        lost = round(self.headroom_db, 1)
+        return ("insertion gain", -lost) if lost < 0.0 else ("insertion loss", lost + 0.0)
+
+    @property
+    def insertion_text(self) -> str:
+        """The same as text: ``insertion loss 3.0 dB``, ``insertion gain +5.0 dB``."""
+        name, value = self.insertion
+        return f"{name} {value:{'+' if 'gain' in name else ''}.1f} dB"
+
+    @property
     def length(self) -> int:
         """Number of taps."""
         return int(self.taps.shape[2])

@@ -27,11 +27,26 @@ YesOpt = Annotated[
     ),
 ]
 DelayOpt = Annotated[float, typer.Option("--delay", help="Seconds for each manual move with --yes.", min=0.0)]
+
+
+def _list_faults(texts: list[str] | None) -> list[str] | None:
+    """The kinds of faults in place of the command, if ``list`` is among the texts."""
+    if "list" in (texts or ()):
+        from sweetspot.rigs.rig_file import listing
+
+        data, lines = listing()
+        result(data, lines, as_json="--json" in sys.argv)
+        raise typer.Exit
+    return texts
+
+
 FaultsOpt = Annotated[
     list[str] | None,
     typer.Option(
         "--fault",
         metavar="FAULT",
+        is_eager=True,
+        callback=_list_faults,
         help='Fault of the virtual lab, such as "slam at=3 s=1.2 db=-10" (at 1.2 s of capture 3); can be repeated. '
         "--fault list shows all faults.",
     ),

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from copy import copy
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperGroup
@@ -56,7 +56,7 @@ class Lazy(TyperGroup):
 def bare_flags(command: Any, ctx: Any) -> Any:
     """The command, whose help shows no type beside a flag: after ``--json <bool>`` one would type a value."""
     for option in (*command.params, command.get_help_option(ctx)):
-        without_type(option)
+        single_type(without_type(option))
     for inner in getattr(command, "commands", {}).values():
         bare_flags(inner, ctx)
     return command
@@ -67,6 +67,13 @@ def without_type(option: Any) -> Any:
     if getattr(option, "is_flag", False):
         option.metavar = ""
     return option
+
+
+def single_type(option: Any) -> None:
+    """Show the type of one value in the help of what takes several: ``<path>``, not ``<list[Path]>``."""
+    if option.type_descriptor.is_list:
+        (each,) = get_args(option.type_descriptor.annotation)
+        option.bare_type = each.__name__.lower
 
 
 def build(*rooms: str) -> typer.Typer:

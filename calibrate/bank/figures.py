@@ -182,8 +182,7 @@ def text(bank: FilterBank, figures: BankFigures) -> str:
     x, y = (f"{p[:, i].min():g} to {p[:, i].max():g} m" for i in (0, 1))
     return "\n".join(
         [
-            f"Bank: {len(p)} places, x {x}, y {y}, {bank.taps.nbytes / 1e6:.1f} MB; insertion loss "
-            f"{bank.home.headroom_db:.1f} dB",
+            f"Bank: {len(p)} places, x {x}, y {y}, {bank.taps.nbytes / 1e6:.1f} MB; {bank.home.insertion_text}",
             f"  predicted within {100 * SPREAD_M:g} cm and {SPREAD_DEG:g} degrees of each place, direct sound, 800 Hz "
             f"to 6.3 kHz: mean {n.mean_db.mean():.1f} dB, 10th percentile {n.p10_db.mean():.1f} dB (filters of the "
             f"default place there: {n.static_mean_db.mean():.1f} / {n.static_p10_db.mean():.1f} dB)",

@@ -27,7 +27,7 @@ from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.storage import file_sha256
 
 FoldersArg = Annotated[
-    list[Path], typer.Argument(metavar="DIR ...", help="Folders with runs; the fleet's table is in the first.")
+    list[Path], typer.Argument(metavar="DIR", help="Folders with runs; the fleet's table is in the first.")
 ]
 FolderArg = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a fitted fleet.")]
 

@@ -155,8 +155,8 @@ def _tiles(beam: BeamFit) -> list[dict[str, str]]:
     tiles.append(
         {"name": "Valid from", "value": lowest, "unit": " Hz", "more": f"gate {1e3 * beam.gate.seconds:.2f} ms"}
     )
-    headroom = f"{beam.filters.headroom_db:.1f}"
-    return [*tiles, {"name": "Insertion loss", "value": headroom, "unit": " dB", "more": "gain staging"}]
+    name, value = beam.filters.insertion
+    return [*tiles, {"name": name.capitalize(), "value": f"{value:.1f}", "unit": " dB", "more": "gain staging"}]
 
 
 def _beam(e: BeamEvidence) -> list[Picture]:

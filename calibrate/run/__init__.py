@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.run.parts import compared_part as compared_part
     from sweetspot.calibrate.run.parts import explained_part as explained_part
     from sweetspot.calibrate.run.parts import fitted_parts as fitted_parts
+    from sweetspot.calibrate.run.parts import next_step as next_step
     from sweetspot.calibrate.run.parts import prediction_text as prediction_text
     from sweetspot.calibrate.run.parts import written as written
     from sweetspot.calibrate.run.places import verify_places as verify_places

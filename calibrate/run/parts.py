@@ -27,6 +27,7 @@ from sweetspot.measure.folder import session_file
 from sweetspot.measure.session import Session
 from sweetspot.processor import export
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import command
 from sweetspot.rigs.rig_file import limits_of
 from sweetspot.rigs.units import db
 
@@ -153,12 +154,19 @@ def prediction_text(run: Path, fitted: Fitted) -> str:
     return "\n".join([*lines, written(run, fitted.filters)])
 
 
+def next_step(run: Path) -> str:
+    """The command that follows on a calibration; where the rig has no interface, sweeps are played elsewhere."""
+    interface = limits_of(run / "rig.toml").interface
+    elsewhere = interface is not None and interface.driver == "none"
+    return command("verify", run) + (" --stimuli DIR" if elsewhere else "")
+
+
 def written(run: Path, filters: FilterSet) -> str:
     """A line on the file that a calibration has written."""
     lower = float(db(limits_of(run / "rig.toml").limits.ceiling / filters.ceiling))
     return (
         f"{run / 'filterset.h5'}: {filters.length} taps, delay {filters.delay_samples} samples, "
-        f"insertion loss {filters.headroom_db:z.1f} dB"
+        f"{filters.insertion_text}"
         + (f"; {lower:.1f} dB of it, and of the ceiling, for limits.loudest_db_spl" if lower > LEAST_DB else "")
         + (f"; {filters.held_text}" if filters.held_by else "")
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput, command
 from sweetspot.rigs.progress import result, tracked
 from sweetspot.rigs.runs import maybe_located
 
@@ -92,8 +92,8 @@ def import_(
         step(str(made))
     with Session.read(folder.session_file(made)) as session:
         data, lines = summary.of_session(session)
-    more = "".join(f"\n  unknown: {n}" for n in notes)
-    result({"run": str(made), **data, "unknown": list(notes)}, f"{lines}{more}\n{made}", as_json=as_json)
+    more, then = "".join(f"\n  unknown: {n}" for n in notes), f"next: {command('calibrate', made)}"
+    result({"run": str(made), **data, "unknown": list(notes)}, f"{lines}{more}\n{made}\n{then}", as_json=as_json)
 
 
 def _azimuths(text: str | None) -> tuple[float, ...]:

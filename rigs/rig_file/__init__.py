@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.rig_file.lab_faults import JUMP_MAX as JUMP_MAX
     from sweetspot.rigs.rig_file.lab_faults import STAGE as STAGE
     from sweetspot.rigs.rig_file.lab_faults import Fault as Fault
+    from sweetspot.rigs.rig_file.lab_faults import listing as listing
     from sweetspot.rigs.rig_file.lab_faults import parse_fault as parse_fault
     from sweetspot.rigs.rig_file.lab_tables import Absorption as Absorption
     from sweetspot.rigs.rig_file.lab_tables import DistortionTable as DistortionTable

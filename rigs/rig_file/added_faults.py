@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file.description import Description
-from sweetspot.rigs.rig_file.lab_faults import WHEN, listing, misfits, parse_fault
+from sweetspot.rigs.rig_file.lab_faults import misfits, parse_fault
 
 
 def with_faults(rig: Description, texts: list[str] | None, *, card: bool = False) -> Description:
@@ -13,13 +13,10 @@ def with_faults(rig: Description, texts: list[str] | None, *, card: bool = False
     Raises
     ------
     BadInput
-        A text is ``list``: then all kinds are listed. Or it is no fault, names what the rig has not, or nothing in this
-        program would act on it.
+        A text is no fault, names what the rig has not, or nothing in this program would act on it.
     """
     if not texts:
         return rig
-    if "list" in texts:
-        raise BadInput(f"--fault: the faults, each with its keys besides {', '.join(WHEN)}:\n{listing()}")
     if not card and rig.interface.driver != "lab":
         raise BadInput(
             f"--fault: rig {rig.name!r} plays through a device (interface.driver = {rig.interface.driver!r}), and "

@@ -143,9 +143,11 @@ def misfits(fault: Fault, drivers: Sequence[Any], mics: Sequence[Any], latency: 
         )
 
 
-def listing() -> str:
-    """All kinds, one line each, for a reader."""
-    return "\n".join(f"{name:12s} {kind.what} ({', '.join(kind.keys) or 'no keys'})" for name, kind in KINDS.items())
+def listing() -> tuple[dict[str, Any], str]:
+    """All kinds with their keys, as data and as lines."""
+    data = {"kinds": [{"name": name, "text": kind.what, "keys": list(kind.keys)} for name, kind in KINDS.items()]}
+    lines = [f"{name:12s} {kind.what} ({', '.join(kind.keys) or 'no keys'})" for name, kind in KINDS.items()]
+    return data | {"when": list(WHEN)}, "\n".join([f"Faults, each with its keys besides {', '.join(WHEN)}:", *lines])
 
 
 def _pairs(text: str, name: str, kind: FaultKind, pairs: Sequence[str]) -> dict[str, str]:

@@ -195,6 +195,20 @@ def test_help_shows_a_type_beside_what_takes_a_value_and_none_beside_a_flag(word
     assert ("<path>" in done.stdout) == (words in {("process",), ("measure", "show")})
 
 
+def test_help_shows_the_type_of_one_value_where_several_are_taken() -> None:
+    done = typed("-c", "from sweetspot.command_line import main; main()", "fleet", "fit", "--help")
+    assert "list[" not in done.stdout
+    assert re.search(r"DIR +<path>", done.stdout)
+
+
+@pytest.mark.parametrize("words", [("demo",), ("measure", "ears"), ("verify", "nowhere"), ("rig", "lab")])
+def test_the_list_of_faults_is_an_answer(words: tuple[str, ...]) -> None:
+    """On stdout with exit code 0, whatever else the command would need."""
+    done = typed("-c", "from sweetspot.command_line import main; main()", *words, "--fault", "list")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "unplug       the cable of an ear or microphone is unplugged (mic)" in done.stdout
+
+
 def test_a_log_has_one_line_of_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
     """Whole, longer than expected, and cut short by an error."""
     with progress.tracked("Measuring", 2) as step:

@@ -316,6 +316,8 @@ def test_a_file_that_was_cut_short_is_refused_and_a_silent_one_is_named(sweetspo
     done = sweetspot("measure", "import", "wav", "--unit", "ONE", "--pattern", "{driver}_{position}")
     assert done.returncode == 0, done.stderr
     assert "'right' is silent at 'ear_left', position 2, which calibrate refuses" in " ".join(done.stdout.split())
+    made, then = done.stdout.splitlines()[-2:]
+    assert then == f"next: sweetspot calibrate {made}"
     soundfile.write(place / "right_2.wav", 0.1 * rng.standard_normal((7, 2)), 48000, subtype="FLOAT")
     with pytest.raises(BadInput, match=r"right_2\.wav: 7 samples, where others of the set have 700"):
         sets(place, wish)

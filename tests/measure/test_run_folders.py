@@ -140,9 +140,15 @@ def test_a_run_stands_alone_and_names_a_correction_file_that_changed(
     (place / "ear.txt").write_text("20 0.0\n1000 0.0\n20000 -3.0\n")
     done = sweetspot("measure", "ears", "rigs/rig.toml", "--unit", "T-4")
     assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "runs" / "T-4").iterdir()
+    here = run.relative_to(tmp_path)
+    polar = f"next: sweetspot measure polar rigs/rig.toml --unit T-4 --run {here}"
+    assert done.stdout.splitlines()[-1] == polar
+    assert sweetspot(*polar.split()[2:], "--dry-run").returncode == 0
     (place / "ear.txt").write_text("20 0.0\n1000 0.0\n20000 -4.0\n")
     done = sweetspot("calibrate", "T-4")
     assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"next: sweetspot verify {here}"
     assert "ear.txt: changed since the run was measured" in done.stderr
     place.rename(tmp_path / "elsewhere")
     (tmp_path / "runs").rename(tmp_path / "moved")

@@ -40,6 +40,11 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert store.read(tmp_path).fs == wanted.fs
 
 
+def test_insertion_is_a_loss_or_a_gain() -> None:
+    texts = {2.5: "insertion loss 2.5 dB", -5.0: "insertion gain +5.0 dB", -0.04: "insertion loss 0.0 dB"}
+    assert {h: replace(example(), headroom_db=h).insertion_text for h in texts} == texts
+
+
 def test_the_layout_is_the_contract(tmp_path: Path) -> None:
     store.write(tmp_path / "f.h5", example())
     with h5py.File(tmp_path / "f.h5") as file:
