@@ -35,15 +35,16 @@ class DummyHead:
     ----------
     h
         ``(ear, driver, tap)``, left ear first, from the moment the sound leaves the interface, Pa for full scale.
-    reference
-        Driver that stands for the left and for the right speaker before any processing, counted from 0.
+    plain
+        Plain stereo ``(side, driver, odd number of taps)``, before any processing; see :func:`store.plain_of`.
     """
 
     h: Float
-    reference: tuple[int, int]
+    plain: Float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "h", frozen("responses at the ears", self.h, ndim=3))
+        object.__setattr__(self, "plain", frozen("plain stereo", self.plain, ndim=3))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,14 +79,14 @@ def dummy_head(path: Path) -> DummyHead:
     kept = store.read_prediction(path)
     if "at_ears" not in kept:
         raise BadInput(f"{path}: has no responses at the ears; fit it again: sweetspot calibrate RUN")
-    reference = store.reference_of(path, store.read(path))
+    plain = store.plain_of(path, store.read(path))
     with as_stored(f"{path}: /prediction", "Fit it again: sweetspot calibrate RUN"):
-        return DummyHead(np.asarray(kept["at_ears"], dtype=float), reference)
+        return DummyHead(np.asarray(kept["at_ears"], dtype=float), plain)
 
 
 def unprocessed(filters: FilterSet, head: DummyHead) -> FilterSet:
-    """Plain stereo on the two reference drivers, as loud at the near ears as the filters play it."""
-    return replace(bypass(filters, head.reference), upmix=replace(filters.upmix, method="off"))
+    """Plain stereo, as loud at the near ears as the filters play it."""
+    return replace(bypass(filters, head.plain), upmix=replace(filters.upmix, method="off"))
 
 
 def before_beside(out: Path) -> Path:

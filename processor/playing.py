@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sweetspot.processor import bank as banks
-from sweetspot.processor import files, listening, store
+from sweetspot.processor import files, store
 from sweetspot.processor import live as console
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import Engine, matching, with_method
@@ -67,10 +67,9 @@ def play(
     if not compilable(block, np.float32):
         near = 1 << (block.bit_length() - 1)
         raise BadInput(f"--block {block}: a power of two is needed, {near} or {2 * near}; the device's may differ")
-    pair = listening.dummy_head(filterset).reference if "at_ears" in store.read_prediction(filterset) else (0, 1)
     ins = console.pair_of(channels) if heard else None
     program = PlayedProgram(
-        (filters, second, bypass(filters, pair, driver_limits(filterset, filters))),
+        (filters, second, bypass(filters, store.plain_of(filterset, filters), driver_limits(filterset, filters))),
         Wanted(
             device,
             heard,

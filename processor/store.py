@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from sweetspot.processor.bank import StoredBank, read_group, write_group
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.filterset import LARGEST_TAP, FilterSet, UpmixSettings
+from sweetspot.processor.plain import on_pair
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import check_name, check_serial
 from sweetspot.rigs.storage import Data, File, Group, Kind, as_stored, built
 from sweetspot.rigs.storage import write as write_file
+from sweetspot.rigs.units import Float
 
 SCHEMA = "sweetspot-filterset"
 SCHEMA_VERSION = 1
@@ -147,6 +149,28 @@ def reference_of(path: Path, filters: FilterSet) -> tuple[int, int]:
         if not {left, right} <= set(range(len(filters.drivers))):
             raise ValueError(f"reference drivers {left} and {right}, counted from 0, of {len(filters.drivers)}")
     return left, right
+
+
+def plain_of(path: Path, filters: FilterSet) -> Float:
+    """Plain stereo of a unit ``(side, driver, odd number of taps)``, time zero in their middle.
+
+    That which was kept with the filters; of a file that has none, the drivers of :func:`reference_of`.
+
+    Raises
+    ------
+    BadInput
+        It is not of the file's drivers, or holds other than numbers.
+    """
+    kept = read_prediction(path).get("plain")
+    if kept is None:
+        return on_pair(reference_of(path, filters), len(filters.drivers))
+    with _stored(path):
+        sides = np.asarray(kept, dtype=float)
+        if sides.ndim != 3 or sides.shape[:2] != (2, len(filters.drivers)) or sides.shape[-1] % 2 == 0:
+            raise ValueError(f"plain stereo has the shape {sides.shape}: (2, {len(filters.drivers)}, odd) is wanted")
+        if not float(np.max(np.abs(sides), initial=0.0)) <= LARGEST_TAP:
+            raise ValueError(f"plain stereo holds values that are not numbers, or above {LARGEST_TAP:g}")
+    return sides
 
 
 def loudness_re_plain(path: Path) -> dict[str, float]:

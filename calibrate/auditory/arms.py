@@ -206,13 +206,13 @@ def on_unit(ears: ImpulseResponse, drivers: Sequence[Driver], filters: FilterSet
         Their ceiling and delay are used, so that the arms can be compared.
     """
     at = np.array([d.at for d in drivers])
-    sides, delay = plain.sides(ears, drivers, filters.delay_samples)
+    sides, delay = plain.plain_sides(ears, drivers, filters.delay_samples)
     matrix = mixed(sides, at, plain.best_pair(ears, at), filters.ceiling, delay)
     return plain_on_unit(ears, sides, delay, filters), of_taps("matrix", ears, matrix, delay, stereo_shares())
 
 
 def plain_on_unit(ears: ImpulseResponse, sides: Float, delay: int, filters: FilterSet) -> Arm:
-    """Plain stereo alone, with the filters of :func:`plain.sides`; see :func:`on_unit`."""
+    """Plain stereo alone, with the filters of :func:`plain.plain_sides`; see :func:`on_unit`."""
     return of_taps("plain", ears, stereo_taps(sides, filters.ceiling), delay, stereo_shares())
 
 

@@ -133,7 +133,7 @@ ROWS = [0, len(ways.PANS) - 1, ways.PANS.index(0.0)]
 def playing(ears: ImpulseResponse, drivers: Sequence[Driver], filters: FilterSet) -> dict[str, Playing]:
     """The three arms on the unit."""
     at = np.array([d.at for d in drivers])
-    sides, delay = plain.sides(ears, drivers, filters.delay_samples)
+    sides, delay = plain.plain_sides(ears, drivers, filters.delay_samples)
     stereo = ways.stereo_shares()[ROWS]
     return {
         "plain": Playing(ways.stereo_taps(sides, filters.ceiling), stereo),

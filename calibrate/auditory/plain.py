@@ -39,7 +39,7 @@ def best_pair(ears: ImpulseResponse, at: Float) -> Way:
     return max(side_pairs(at), key=lambda p: level[0, p[0]] + level[1, p[1]])
 
 
-def sides(ears: ImpulseResponse, drivers: Sequence[Driver], delay: int) -> tuple[Float, int]:
+def plain_sides(ears: ImpulseResponse, drivers: Sequence[Driver], delay: int = 0) -> tuple[Float, int]:
     """Filters of left and right ``(side, driver, tap)`` that play plain stereo, at most full scale, and their delay.
 
     One driver a side, unless another's band begins lower or ends higher by :data:`WIDER`. Then the ranges are divided

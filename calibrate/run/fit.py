@@ -12,7 +12,7 @@ from threading import Thread
 from sweetspot.calibrate import bank as banks
 from sweetspot.calibrate import filters as fits
 from sweetspot.calibrate import study
-from sweetspot.calibrate.auditory import Arms, Assessment, Extent, UnitLevels, ZoneMap
+from sweetspot.calibrate.auditory import Arms, Assessment, Extent, UnitLevels, ZoneMap, plain_sides
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
 from sweetspot.calibrate.plant import BeamFit, Fitted, Matched, ahead, nearest_ahead
@@ -28,7 +28,7 @@ from sweetspot.processor.bank import StoredBank
 from sweetspot.processor.compiled import ahead as ahead_of_loops
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.storage import alone, file_sha256, stated
-from sweetspot.rigs.units import Complex
+from sweetspot.rigs.units import Complex, Float
 
 
 def calibrate(
@@ -81,8 +81,8 @@ def calibrate(
         loading.join()
         later = forked.Later[auditory.Filters]()
         with forked.begun([partial(auditory.listened, run, known, extent, later)] * with_zone) as listening:
-            made, ears = _fit(run, design, left_out=left_out, step=step, ready=lambda *it: later.give(it))
-            kept = to_keep(made) | {"at_ears": nominal(ears)}
+            made, ears, plain = _fit(run, design, left_out=left_out, step=step, ready=lambda *it: later.give(it))
+            kept = to_keep(made, plain) | {"at_ears": nominal(ears)}
             if with_zone:
                 levels = auditory.levels(run, made.filters, made.ears)
                 for result in (uncertainty, described):  # are found again when printed; the other core takes longer
@@ -150,8 +150,8 @@ def _fit(
     left_out: bool = False,
     step: Callable[[str], None] = lambda note: None,
     ready: Callable[[FilterSet, Complex, Matched], None] = lambda filters, far_ear, matched: None,
-) -> tuple[Fitted, ImpulseResponse]:
-    """Filters of a run, and the responses at the ears as they were used; for ``ready`` see :func:`filters.fit`."""
+) -> tuple[Fitted, ImpulseResponse, Float]:
+    """Filters of a run, the ears' responses as used, and plain stereo; for ``ready`` see :func:`filters.fit`."""
     source = session_file(run)
     with Session.read(source) as session:
         rig, serial = session.rig(), session.serial
@@ -161,7 +161,7 @@ def _fit(
     ratio = auditory.far_ratio(rig, design.stereo.angle_deg, fits.FIT_HZ) if design.stereo.head == "measured" else None
     made = fits.fit(ears, polar, rig, design, serial=serial, source=file_sha256(source), ratio=ratio, ready=ready)
     step("left, right, centre")
-    return made, ears.ir
+    return made, ears.ir, plain_sides(ears.ir, rig.driver)[0]
 
 
 def _bank(run: Path, made: Fitted, design: Design, wish: BankDesign) -> banks.FittedBank:

@@ -24,6 +24,7 @@ from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.run_folder import changed_since
 from sweetspot.rigs.errors import BadInput, command
 from sweetspot.rigs.storage import as_stored, file_sha256, root_text
+from sweetspot.rigs.units import Float
 
 Made = TypeVar("Made")
 
@@ -31,12 +32,13 @@ VERIFIED, MEASURED, MEASURING = "verify.h5", ".verify.h5.measured", ".verify.h5.
 """A verification in a run folder: with its verdict; measured to its end; while it is measured."""
 
 
-def to_keep(fitted: Fitted) -> dict[str, Any]:
-    """The part of a fit that verification and report read again."""
+def to_keep(fitted: Fitted, plain: Float) -> dict[str, Any]:
+    """The part of a fit that verification and report read again, and plain stereo of the unit, for the bypass."""
     return {
         **fitted.prediction.to_dict(),
         "limits": [",".join(side) for side in fitted.limits],
         "reference": np.array(fitted.reference),
+        "plain": plain.astype(np.float32),
         "virtual": asdict(fitted.far_ear),
         "loading": json.dumps(loading.to_dict(fitted.loading)),
         "ears": asdict(fitted.ears) if fitted.ears else {},

@@ -11,6 +11,7 @@ import numpy as np
 from sweetspot.processor.export.library import Places
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import Float
 
 if TYPE_CHECKING:
     from sweetspot.rigs.protection import Protection
@@ -33,7 +34,7 @@ class Options:
     share
         ``a`` of the linear form, 0 to 0.5.
     plain
-        Drivers that play left and right in the bypass, from 0.
+        Plain stereo of the bypass, see :func:`store.plain_of`; by default the first two drivers.
     block
         Samples per block; 0 for the engine's usual one.
     capture, playback
@@ -50,7 +51,7 @@ class Options:
 
     form: str = "stereo"
     share: float = LINEAR_SHARE
-    plain: tuple[int, int] = (0, 1)
+    plain: Float | None = None
     block: int = 0
     capture: str = ""
     playback: str = ""

@@ -45,7 +45,7 @@ from sweetspot.processor.live import memory  # noqa: E402
 from sweetspot.processor.live.memory import PlayerMemory, Shared  # noqa: E402
 from sweetspot.processor.live.player import PlayedProgram, prepared  # noqa: E402
 from sweetspot.processor.live.poses import PoseStream  # noqa: E402
-from sweetspot.processor.plain import bypass  # noqa: E402
+from sweetspot.processor.plain import bypass, on_pair  # noqa: E402
 from sweetspot.rigs.acoustics.head import MeasuredHead, load_head  # noqa: E402
 from sweetspot.rigs.lab import World  # noqa: E402
 from sweetspot.rigs.layout import Pose, turned  # noqa: E402
@@ -399,7 +399,7 @@ def cost(lab: Lab) -> None:
     outs = max(bank.home.channels)
     live = prepared(
         PlayedProgram(
-            (bank.home, bank.home, bypass(bank.home, (0, 1))),
+            (bank.home, bank.home, bypass(bank.home, on_pair((0, 1), len(bank.home.drivers)))),
             Wanted("x", None, None, outputs=outs, inputs=0, fs=lab.rig.fs, block=block), None, bank,
         ),
         at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
+from sweetspot.processor import listening, store
+from sweetspot.processor.plain import on_pair
 from sweetspot.rigs.layout import mirror_pairs
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.rig_file import Driver
@@ -108,7 +111,7 @@ def test_plain_stereo_of_two_ways_plays_all_drivers_of_a_side() -> None:
     """Tweeters are 6 dB louder than woofers, and alone the loudest pair: without woofers nothing is below 1.8 kHz."""
     ears = ears_of(TWO_WAYS, [1.0, 2.0, 2.0, 1.0])
     assert plain.best_pair(ears, np.array([d.at for d in TWO_WAYS])) == (2, 1)
-    sides, delay = plain.sides(ears, TWO_WAYS, 162)
+    sides, delay = plain.plain_sides(ears, TWO_WAYS, 162)
     f = np.fft.rfftfreq(16384, 1.0 / ears.fs)
     heard = np.einsum("edf,sdf->sef", np.fft.rfft(ears.h[0], 16384), np.fft.rfft(sides, 16384))
     for side in (0, 1):
@@ -117,7 +120,7 @@ def test_plain_stereo_of_two_ways_plays_all_drivers_of_a_side() -> None:
     assert not sides[0, :2].any(), "left is at -y"
     assert not sides[1, 2:].any()
     assert np.abs(sides).max() <= 1.0
-    alone, short = plain.sides(ears_of(TWO_WAYS[1:3], [1.0, 1.0]), TWO_WAYS[1:3], 162)
+    alone, short = plain.plain_sides(ears_of(TWO_WAYS[1:3], [1.0, 1.0]), TWO_WAYS[1:3], 162)
     assert (short, np.argwhere(alone).tolist()) == (162, [[0, 1, 162], [1, 0, 162]]), "one way is a delay"
     assert delay >= 162
 
@@ -231,6 +234,20 @@ def test_a_woofer_between_two_tweeters_plays_the_bass_of_all_programs(three_way:
     assert np.all(power_db(taps[:, 1:, at] / taps[:, :1, at]) < -30.0), "no tweeter plays there"
     canceled = power_db(band_means(np.abs(p.score[0, 0, 0] / p.score[0, 1, 0]) ** 2, p.f))
     assert canceled[np.argmin(np.abs(THIRD_OCTAVES - 5000.0))] > 6.0
+
+
+def test_the_bypass_of_several_ways_plays_all_of_them(three_way: Path) -> None:
+    """Each side by itself at its own ear: two tweeters alone are 20 dB quieter at 300 Hz than at 5 kHz."""
+    steps.calibrate(three_way, Design(), "")
+    head, filters = listening.dummy_head(three_way), store.read(three_way)
+    for side in (0, 1):
+        heard = listening.at_ears(listening.unprocessed(filters, head), head, np.eye(2)[side][:, None])[side]
+        f = np.fft.rfftfreq(heard.size, 1.0 / filters.fs)
+        level = power_db(band_means((np.abs(np.fft.rfft(heard)) ** 2)[None], f))[0]
+        low, high = (level[(a < THIRD_OCTAVES) & (b > THIRD_OCTAVES)].mean() for a, b in ((200, 1000), (2500, 9000)))
+        assert abs(low - high) < 6.0
+    pair = listening.unprocessed(filters, replace(head, plain=on_pair(store.reference_of(three_way, filters), 3)))
+    assert not pair.taps[:, 0].any()
 
 
 def test_a_subwoofer_does_not_arrive_before_the_others() -> None:

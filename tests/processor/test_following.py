@@ -37,7 +37,7 @@ from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import PlayerMemory, Shared
 from sweetspot.processor.live.player import PlayedProgram, prepared
 from sweetspot.processor.live.poses import PoseStream
-from sweetspot.processor.plain import bypass
+from sweetspot.processor.plain import bypass, on_pair
 from sweetspot.processor.render import aligned
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.live_stream import Wanted
@@ -67,7 +67,7 @@ class Live:
         self.memory = PlayerMemory(Shared.make(get_context("spawn"), 1.0, FS, 3))
         self.memory.controls[memory.AMOUNT] = bank.home.upmix.amount
         wanted = Wanted("x", None, None, 6, 0, FS, block)
-        forms = (bank.home, bank.home, bypass(bank.home, (2, 0)))
+        forms = (bank.home, bank.home, bypass(bank.home, on_pair((2, 0), len(bank.home.drivers))))
         self.block, self.made = block, prepared(PlayedProgram(forms, wanted, None, bank), self.memory)
 
     def walk(self, place: int) -> None:

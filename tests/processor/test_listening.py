@@ -11,13 +11,14 @@ import soundfile
 from sweetspot.processor import files, listening, store
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.listening import DummyHead
+from sweetspot.processor.plain import on_pair
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import db
 from tests.filter_sets import filter_set
 
 FS = 47872
 RNG = np.random.default_rng(31)
-HEAD = DummyHead(RNG.standard_normal((2, 3, 700)) * np.exp(-np.arange(700) / 90.0), (2, 0))
+HEAD = DummyHead(RNG.standard_normal((2, 3, 700)) * np.exp(-np.arange(700) / 90.0), on_pair((2, 0), 3))
 
 
 def filters(method: str = "off") -> FilterSet:
@@ -77,8 +78,17 @@ def test_what_cannot_be_heard_is_reported(tmp_path: Path) -> None:
 
 
 def test_a_head_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
-    kept = {"at_ears": HEAD.h.astype(np.float32), "reference": np.array(HEAD.reference)}
+    kept = {"at_ears": HEAD.h.astype(np.float32), "reference": np.array((2, 0))}
     store.write(tmp_path / "filterset.h5", filters(), kept)
     head = listening.dummy_head(tmp_path)
-    assert head.reference == (2, 0)
+    assert np.array_equal(head.plain, HEAD.plain)
     assert head.h == pytest.approx(HEAD.h, abs=1e-6)
+
+
+def test_plain_stereo_that_is_not_of_these_drivers_is_refused(tmp_path: Path) -> None:
+    """Of two drivers for three, with an even number of taps, or no number."""
+    sides = on_pair((0, 1), 3)
+    for kept in (sides[:, :2], np.repeat(sides, 2, axis=-1), sides * np.nan):
+        store.write(tmp_path / "filterset.h5", filters(), {"at_ears": HEAD.h, "plain": kept})
+        with pytest.raises(BadInput, match=r"plain stereo|not a number|finite"):
+            listening.dummy_head(tmp_path / "filterset.h5")

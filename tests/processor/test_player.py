@@ -19,7 +19,7 @@ from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import PlayerMemory, Shared
 from sweetspot.processor.live.player import PlayedProgram, prepared
 from sweetspot.processor.live.stream import LivePlayer
-from sweetspot.processor.plain import bypass
+from sweetspot.processor.plain import bypass, on_pair
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.live_stream import Wanted, Watch
 from tests.filter_sets import FS, filter_set
@@ -50,7 +50,7 @@ def player(first: FilterSet, second: FilterSet | None = None, channels: Any = No
     at = PlayerMemory(shared)
     at.controls[memory.AMOUNT] = first.upmix.amount
     wanted = Wanted("x", None, None, 6, 4 if channels else 0, FS, BLOCK)
-    forms = (first, second or first, bypass(first, (2, 0)))
+    forms = (first, second or first, bypass(first, on_pair((2, 0), 3)))
     program = PlayedProgram(forms, wanted, channels)
     return Fed(prepared(program, at)), at
 
@@ -144,7 +144,7 @@ def test_a_and_b_and_bypass_change_without_a_click(x: np.ndarray) -> None:
     run(it, at, tone)
     for control, value, form in (
         (memory.WHICH, 1.0, b),
-        (memory.BYPASS, 1.0, bypass(a, (2, 0))),
+        (memory.BYPASS, 1.0, bypass(a, on_pair((2, 0), 3))),
         (memory.BYPASS, 0.0, b),
     ):
         at.controls[control] = value
@@ -356,7 +356,7 @@ class Shown(LivePlayer):
 
     def __init__(self, first: FilterSet, second: FilterSet) -> None:
         self.program = PlayedProgram(
-            (first, second, bypass(first, (2, 0))), Wanted("x", None, None, 6, 0, FS, BLOCK), None
+            (first, second, bypass(first, on_pair((2, 0), 3))), Wanted("x", None, None, 6, 0, FS, BLOCK), None
         )
         self.board = PlayerMemory(Shared.make(get_context("spawn"), 1.0, FS, 3))
 

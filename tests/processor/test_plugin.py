@@ -21,7 +21,7 @@ from sweetspot.processor.engine import Engine
 from sweetspot.processor.export import Options, whole_bundle
 from sweetspot.processor.export.bundles import wave
 from sweetspot.processor.export.lv2 import address
-from sweetspot.processor.plain import bypass
+from sweetspot.processor.plain import bypass, on_pair
 from tests.processor.library.loaded import crooked, error_db, music
 
 MISSING = [t for t in ("gcc", "make", "lv2apply", "lv2_validate") if shutil.which(t) is None]
@@ -39,7 +39,7 @@ def bank() -> FilterBank:
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built plug-in with all places."""
     folder = tmp_path_factory.mktemp("lv2") / "sweetspot.lv2"
-    files.write_all(folder, whole_bundle(bank(), "lv2", Options(plain=(0, 2))).everything())
+    files.write_all(folder, whole_bundle(bank(), "lv2", Options(plain=on_pair((0, 2), 3))).everything())
     subprocess.run(["make", "--silent", "CFLAGS=-O1", "lv2"], cwd=folder, check=True)
     return folder
 
@@ -49,7 +49,7 @@ CONTROLS: dict[str, tuple[tuple[str, ...], Callable[[Engine], Engine]]] = {
     "a listener": (("listener_x", "2.05", "listener_y", "0.35"), lambda e: playing(bank().at(1))),
     "a listener far away": (("listener_x", "1.3", "listener_y", "0.7"), lambda e: playing(bank().at(1))),
     "a set by its number": (("set", "1"), lambda e: playing(bank().at(0))),
-    "the bypass": (("enabled", "0"), lambda e: playing(bypass(bank().at(2), (0, 2)))),
+    "the bypass": (("enabled", "0"), lambda e: playing(bypass(bank().at(2), on_pair((0, 2), 3)))),
     "the gain": (("gain", "-20"), lambda e: playing(replace(bank().at(2), taps=0.1 * bank().at(2).taps))),
     "the amount": (("amount", "0.25"), lambda e: amount(e, 0.25)),
 }

@@ -17,7 +17,7 @@ from sweetspot.processor import store
 from sweetspot.processor.export import firmware
 from sweetspot.processor.export.unguarded import UNGUARDED, without_guard
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.plain import bypass
+from sweetspot.processor.plain import bypass, on_pair
 from sweetspot.processor.run_folder import driver_limits, within_rig
 from tests.filter_sets import filter_set
 
@@ -108,7 +108,7 @@ def test_filters_below_a_drivers_band_are_refused(
 
 
 def test_the_bypass_keeps_to_the_bands(kept: FilterSet, tmp_path: Path) -> None:
-    plain = bypass(kept, (0, 1), driver_limits(tmp_path, kept))
+    plain = bypass(kept, on_pair((0, 1), len(kept.drivers)), driver_limits(tmp_path, kept))
     power = np.abs(np.fft.rfft(plain.taps, 4096)) ** 2
     f = np.fft.rfftfreq(4096, 1.0 / FS)
     below = power[1, 1, f < 2500.0].sum() / power[1, 1].sum()
@@ -189,7 +189,7 @@ def test_no_programme_moves_a_cone_farther_than_the_rig_allows(
     assert loud.returncode == 2
     assert re.search(r"gain is 1 dB; up to 0\.[02] dB the drivers stay within excursion_mm", loud.stderr)
     filters, _ = within_rig(tmp_path, store.read(tmp_path))
-    plain = bypass(filters, (0, 1), driver_limits(tmp_path, filters))
+    plain = bypass(filters, on_pair((0, 1), len(filters.drivers)), driver_limits(tmp_path, filters))
     moved = displaced(np.convolve(worst_programme(plain.taps[0, 0]), plain.taps[0, 0]), sheet)
     assert moved < 1.021 * most
     assert plain.most_db == pytest.approx(20.0 * np.log10(1.02 * most / moved) if sheet else 0.0, abs=0.02)

@@ -79,11 +79,10 @@ def export(
     if share is not None and form.value != "linear":
         raise BadInput(f"--share {share:g} is the factor of the linear form: add --form linear, or omit --share")
     filters, changes = noted_within_rig(filterset)
-    plain = store.reference_of(filterset, filters)
     options = Options(
         form.value,
         LINEAR_SHARE if share is None else share,
-        plain=plain,
+        plain=store.plain_of(filterset, filters),
         block=block,
         capture=capture,
         playback=playback,

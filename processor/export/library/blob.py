@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from sweetspot.processor import upmix
 from sweetspot.processor.filterset import PROGRAMS, FilterSet
 from sweetspot.processor.guard import not_above
-from sweetspot.processor.plain import plain_taps
+from sweetspot.processor.plain import on_pair, plain_taps
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float, Real
 
 if TYPE_CHECKING:
     from sweetspot.rigs.protection import Protection
 
-MAGIC, FORMAT = b"SWEETSPT", 2
+MAGIC, FORMAT = b"SWEETSPT", 3
 HEADER_WORDS = 32
 METHODS = {"off": 0, "projection": 1, "similarity": 2, "pca": 3, "low-latency": 4, "linear": 5}
 METHODS |= {"soft-projection": 6}
 MOST = {"drivers": 64, "taps": 65536, "places": 256, "window": 16384}
 """Largest sizes that the library takes."""
 
-SESSION = 12
+SESSION = 16
 """First bytes of the SHA-256 of the session that a blob names as its source."""
 
 
@@ -56,7 +56,7 @@ class Places:
 
 def unit_blob(
     filterset: FilterSet,
-    plain: tuple[int, int] = (0, 1),
+    plain: Float | None = None,
     limits: Mapping[int, Protection] | None = None,
     places: Places | None = None,
 ) -> bytes:
@@ -67,7 +67,7 @@ def unit_blob(
     filterset
         Upmix, ceilings and delay are its; its filters too, where there is no bank.
     plain
-        Drivers of the bypass, from 0.
+        Plain stereo of the bypass, see :func:`store.plain_of`; by default the first two drivers.
     limits
         What drivers may be sent, by their row: the bands that the bypass keeps to.
     places
@@ -80,25 +80,27 @@ def unit_blob(
     """
     places = places or Places(np.zeros((1, 3)), filterset.taps[None])
     _check(filterset, places)
-    u, fs, last = filterset.upmix, filterset.fs, len(filterset.drivers) - 1
+    u, fs, drivers = filterset.upmix, filterset.fs, len(filterset.drivers)
     window, hop, span, decay = _frames(filterset)
-    pair = min(plain[0], last), min(plain[1], last)
+    sides = on_pair((0, min(1, drivers - 1)), drivers) if plain is None else plain
+    bypass = plain_taps(filterset, sides, limits)
+    rows = np.argwhere(sides.any(axis=-1))
     ceilings = _ceilings(filterset)
     body = struct.pack(
         "<5I4I4f2I",
-        *(fs, len(filterset.drivers), filterset.length, len(places.at), filterset.delay_samples),
+        *(fs, drivers, filterset.length, len(places.at), filterset.delay_samples),
         *(METHODS[u.method], window, hop, span),
         *(u.amount, decay, float(not_above(filterset.ceiling, np.float32)), places.nearest_m),
-        *pair,
+        *(len(rows), places.default),
     )
     body += filterset.unit_serial.encode("ascii", "replace")[:32].ljust(32, b"\0")
-    body += struct.pack(f"<I{SESSION}s", places.default, _session(filterset))
+    body += struct.pack(f"<{SESSION}s", _session(filterset))
     assert len(body) == 4 * HEADER_WORDS - 20
     at = np.array(places.at, dtype=np.float64)
     at[:, 2] = np.degrees(at[:, 2])
     body += np.array(filterset.channels, dtype="<u4").tobytes() + ceilings.astype("<f4").tobytes()
     body += at.astype("<f4").tobytes()
-    body += plain_taps(filterset, pair, limits).astype("<f4").tobytes()
+    body += rows.astype("<u4").tobytes() + bypass[rows[:, 0], rows[:, 1]].astype("<f4").tobytes()
     body += b"".join(_programs(filterset, taps).astype("<f4").tobytes() for taps in places.taps)
     return struct.pack("<8sIII", MAGIC, FORMAT, 20 + len(body), zlib.crc32(body)) + body
 

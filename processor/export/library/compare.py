@@ -53,11 +53,12 @@ def _differences(data: bytes, own: bytes) -> Iterator[str]:
     drivers, taps = ours[1], ours[2]
     yield from _channels(_numbers(data, "<u4", 0, drivers), _numbers(own, "<u4", 0, drivers))
     yield from _ceilings(_numbers(data, "<f4", drivers, drivers), _numbers(own, "<f4", drivers, drivers))
-    sets, home = there[3], struct.unpack_from("<I", data, 112)[0]
+    sets, home = there[3], there[14]
     shape = (sets, len(PROGRAMS), drivers, taps)
-    found = _numbers(data, "<f4", 2 * drivers + 3 * sets + 2 * taps, int(np.prod(shape))).reshape(shape)[home]
-    wanted = _numbers(own, "<f4", 2 * drivers + 3 + 2 * taps, found.size).reshape(found.shape)
-    yield from _filters(found, wanted, data[116:128] == own[116:128])
+    first = 2 * drivers + 3 * sets + there[13] * (2 + taps)
+    found = _numbers(data, "<f4", first, int(np.prod(shape))).reshape(shape)[home]
+    wanted = _numbers(own, "<f4", 2 * drivers + 3 + ours[13] * (2 + taps), found.size).reshape(found.shape)
+    yield from _filters(found, wanted, data[112:128] == own[112:128])
 
 
 def _numbers(data: bytes, kind: str, first: int, count: int) -> NDArray[np.float64]:

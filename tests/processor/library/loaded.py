@@ -27,6 +27,14 @@ CODES = (
 )
 
 
+def two_ways(drivers: int = 5) -> Real:
+    """Plain stereo ``(side, driver, tap)`` of crooked filters, with a driver that both sides share."""
+    sides, rng = np.zeros((2, drivers, 31)), np.random.default_rng(8)
+    for side, driver in ((0, 1), (0, drivers - 1), (1, 3), (1, drivers - 1)):
+        sides[side, driver] = 0.01 * rng.standard_normal(31)
+    return sides
+
+
 def exported(folder: Path) -> Path:
     """The sources in a folder, as an export writes them."""
     files.write_all(folder, c_library.bundle(crooked()).everything())
@@ -48,7 +56,7 @@ def built(folder: Path, *flags: str) -> ctypes.CDLL:
 
 def checked(library: ctypes.CDLL, data: bytes, rate: int = 0) -> tuple[str, Any]:
     """Result of ``sweetspot_check`` for a blob, and the data that it read."""
-    info = ctypes.create_string_buffer(4096)
+    info = ctypes.create_string_buffer(8192)
     return CODES[library.sweetspot_check(data, ctypes.c_size_t(len(data)), rate, info)], info
 
 

@@ -42,9 +42,12 @@ DAMAGES: dict[str, tuple[Any, str]] = {
     "a driver's ceiling above the unit's": (lambda d: patched(d, 128 + 4 * 5, "<f", 0.6), "BAD_SIZE"),
     "a driver without a ceiling": (lambda d: patched(d, 128 + 4 * 9, "<f", 0.0), "BAD_SIZE"),
     "a place that is none": (lambda d: patched(d, 128 + 4 * 10, "<f", float("inf")), "BAD_SIZE"),
-    "a default place that is not there": (lambda d: patched(d, 112, "<I", 1), "BAD_SIZE"),
+    "a default place that is not there": (lambda d: patched(d, 76, "<I", 1), "BAD_SIZE"),
     "written for an earlier library": (lambda d: patched(d, 8, "<I", 1), "OTHER_FORMAT"),
-    "bypass on a driver that is not there": (lambda d: patched(d, 72, "<I", 5), "BAD_SIZE"),
+    "no bypass": (lambda d: patched(d, 72, "<I", 0), "BAD_SIZE"),
+    "more of a bypass than drivers": (lambda d: patched(d, 72, "<I", 11), "BAD_SIZE"),
+    "bypass of a side that is not there": (lambda d: patched(d, 128 + 4 * 13, "<I", 2), "BAD_SIZE"),
+    "bypass on a driver that is not there": (lambda d: patched(d, 128 + 4 * 14, "<I", 5), "BAD_SIZE"),
 }
 
 
@@ -56,7 +59,7 @@ def test_a_bad_blob_is_refused(shared: ctypes.CDLL, damage: str) -> None:
 
 
 def test_another_rate_a_bad_block_and_too_little_memory_are_refused(shared: ctypes.CDLL) -> None:
-    data, info, code = blob_of(crooked()), ctypes.create_string_buffer(4096), ctypes.c_int()
+    data, info, code = blob_of(crooked()), ctypes.create_string_buffer(8192), ctypes.c_int()
     assert shared.sweetspot_check(data, ctypes.c_size_t(len(data)), 48000, info) == CODES.index("OTHER_RATE")
     assert shared.sweetspot_check(data, ctypes.c_size_t(len(data)), 47872, info) == 0
     assert shared.sweetspot_memory(info, 100) == 0

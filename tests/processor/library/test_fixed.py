@@ -13,7 +13,7 @@ from sweetspot.processor.export import Options, Places
 from sweetspot.processor.export.c_library import blob_of
 from sweetspot.processor.plain import bypass
 from tests.processor.library.cases import CASES, Case
-from tests.processor.library.loaded import FIXED, FLOAT, Library, Real, crooked, error_db, music, ragged
+from tests.processor.library.loaded import FIXED, FLOAT, Library, Real, crooked, error_db, music, ragged, two_ways
 
 FLOOR_DB = -120.0
 """Of the error re the signal: the noise of 32 bits through upmix, filters and guard."""
@@ -101,7 +101,7 @@ def test_controls_do_what_ours_do(shared: ctypes.CDLL) -> None:
     filters, x = crooked(method="low-latency"), music(16000)
     other = replace(filters, taps=filters.taps[::-1, ::-1])
     places = Places(np.zeros((2, 3)), np.stack([filters.taps, other.taps]))
-    data = blob_of(filters, Options(plain=(1, 3), places=places))
+    data = blob_of(filters, Options(plain=two_ways(), places=places))
 
     def played(*control: object) -> Real:
         one = Library(shared, data, 64, FIXED)
@@ -118,7 +118,7 @@ def test_controls_do_what_ours_do(shared: ctypes.CDLL) -> None:
         return made
 
     assert error_db(played("select", 1, 2000), wanted(Engine(other, 64))) < FLOOR_DB
-    assert error_db(played("set_bypass", 1, 1500), wanted(Engine(bypass(filters, (1, 3)), 64))) < FLOOR_DB
+    assert error_db(played("set_bypass", 1, 1500), wanted(Engine(bypass(filters, two_ways()), 64))) < FLOOR_DB
     assert error_db(played("set_gain", 2**29, 1500), 0.25 * wanted(Engine(filters, 64))) < FLOOR_DB
     assert error_db(played("set_amount", 2**30), wanted(amount(0.5))) < FLOOR_DB
 

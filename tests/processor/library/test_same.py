@@ -19,7 +19,7 @@ from sweetspot.processor.export.c_library import blob_of
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.plain import bypass
 from tests.processor.library.cases import CASES, Case
-from tests.processor.library.loaded import Library, Real, built, crooked, error_db, music, ragged
+from tests.processor.library.loaded import Library, Real, built, crooked, error_db, music, ragged, two_ways
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -121,7 +121,7 @@ def test_controls_do_what_ours_do(shared: ctypes.CDLL) -> None:
     filters, x = crooked(method="low-latency"), music(30000)
     other = replace(filters, taps=filters.taps[::-1, ::-1])
     at = np.array([[0.0, 0.0, 0.0], [0.0, 0.4, 0.1]])
-    data = blob_of(filters, Options(plain=(1, 3), places=Places(at, np.stack([filters.taps, other.taps]))))
+    data = blob_of(filters, Options(plain=two_ways(), places=Places(at, np.stack([filters.taps, other.taps]))))
 
     def played(change: Any) -> Real:
         one = Library(shared, data, 64)
@@ -133,7 +133,7 @@ def test_controls_do_what_ours_do(shared: ctypes.CDLL) -> None:
         return Engine(f, 64).process(x.astype(np.float64))[:, 15000:]
 
     assert error_db(played(lambda one: one.select(1, 0.05)), wanted(other)) < -120
-    assert error_db(played(lambda one: one.set_bypass(1, 0.03)), wanted(bypass(filters, (1, 3)))) < -120
+    assert error_db(played(lambda one: one.set_bypass(1, 0.03)), wanted(bypass(filters, two_ways()))) < -120
     assert error_db(played(lambda one: one.set_gain(0.25, 0.03)), 0.25 * wanted(filters)) < -120
 
 

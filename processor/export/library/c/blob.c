@@ -68,7 +68,7 @@ static int sizes_fit(const sweetspot_info *i)
     if (!(i->ceiling > 0.0f && i->ceiling <= 1.0f) || !(i->nearest >= 0.0f && i->nearest < 100.0f)) {
         return 0;
     }
-    return i->plain[0] < i->drivers && i->plain[1] < i->drivers && i->home < i->sets && upmix_fits(i);
+    return i->plains >= 1u && i->plains <= 2u * i->drivers && i->home < i->sets && upmix_fits(i);
 }
 
 int sweetspot_check(const void *blob, size_t bytes, uint32_t rate, sweetspot_info *info)
@@ -105,16 +105,15 @@ int sweetspot_check(const void *blob, size_t bytes, uint32_t rate, sweetspot_inf
     info->decay = float_at(p + 60);
     info->ceiling = float_at(p + 64);
     info->nearest = float_at(p + 68);
-    info->plain[0] = word_at(p + 72);
-    info->plain[1] = word_at(p + 76);
+    info->plains = word_at(p + 72);
+    info->home = word_at(p + 76);
     memcpy(info->serial, p + 80, SWEETSPOT_SERIAL);
-    info->home = word_at(p + 112);
-    memcpy(info->session, p + 116, sizeof info->session);
+    memcpy(info->session, p + 112, sizeof info->session);
     if (!sizes_fit(info)) {
         return SWEETSPOT_BAD_SIZE;
     }
     at = 4u * HEADER_WORDS;
-    if (wanted != at + 4u * (2u * (size_t) info->drivers + 3u * (size_t) info->sets + 2u * (size_t) info->taps
+    if (wanted != at + 4u * (2u * (size_t) info->drivers + 3u * (size_t) info->sets + (2u + (size_t) info->taps) * info->plains
                              + (size_t) info->sets * SWEETSPOT_PROGRAMS * info->drivers * info->taps)) {
         return SWEETSPOT_BAD_SIZE;
     }
@@ -133,8 +132,14 @@ int sweetspot_check(const void *blob, size_t bytes, uint32_t rate, sweetspot_inf
             return SWEETSPOT_BAD_SIZE;
         }
     }
+    for (uint32_t k = 0; k < 2u * info->plains; k++, at += 4u) {
+        if (word_at(p + at) >= (k % 2u == 0u ? 2u : info->drivers)) {
+            return SWEETSPOT_BAD_SIZE;
+        }
+        info->plain[k / 2u][k % 2u] = (unsigned char) word_at(p + at);
+    }
     info->plain_at = p + at;
-    info->taps_at = p + at + 8u * (size_t) info->taps;
+    info->taps_at = p + at + 4u * (size_t) info->plains * info->taps;
     return rate != 0u && rate != info->rate ? SWEETSPOT_OTHER_RATE : SWEETSPOT_OK;
 }
 

@@ -13,12 +13,13 @@ typedef struct {
 } fade;
 
 struct sweetspot_fixed {
-    uint32_t drivers, taps, sets, block, headroom, at, set, next, wanted, wanted_length, plain[2];
+    uint32_t drivers, taps, sets, block, headroom, at, set, next, wanted, wanted_length, plains;
+    unsigned char plain[SWEETSPOT_MAX_PLAIN][2]; /* side and driver */
     fade gain, bypass, change;
     sf_upmix upmix;
     sf_guard guard;
     int32_t *filters;       /* [set][driver][program][tap], scaled down by the headroom */
-    int32_t *dry;           /* [side][tap] */
+    int32_t *dry;           /* [plain][tap] */
     int32_t *heard;         /* [program][2 taps], each sample twice, so that no index wraps */
     int32_t *curve;         /* [CURVE + 1] raised cosine, Q31 */
     int32_t *programs[SWEETSPOT_PROGRAMS];
@@ -68,10 +69,10 @@ static double largest(const sweetspot_info *info)
         }
         most = sum > most ? sum : most;
     }
-    for (uint32_t side = 0; side < 2u; side++) {
+    for (uint32_t d = 0; d < info->drivers; d++) {
         double sum = 0.0;
-        for (uint32_t k = 0; k < info->taps; k++) {
-            sum += 2.0 * fabs((double) tap_at(info->plain_at, (size_t) side * info->taps + k));
+        for (uint32_t k = 0; k < info->plains * info->taps; k++) {
+            sum += info->plain[k / info->taps][1] == d ? 2.0 * fabs((double) tap_at(info->plain_at, k)) : 0.0;
         }
         most = sum > most ? sum : most;
     }
@@ -82,7 +83,7 @@ static size_t layout(sweetspot_fixed *s, ss_arena *arena, const sweetspot_info *
 {
     const size_t rows = (size_t) info->sets * info->drivers * SWEETSPOT_PROGRAMS;
     s->filters = sf_take(arena, rows * info->taps);
-    s->dry = sf_take(arena, 2u * (size_t) info->taps);
+    s->dry = sf_take(arena, (size_t) info->plains * info->taps);
     s->heard = sf_take(arena, 2u * SWEETSPOT_PROGRAMS * (size_t) info->taps);
     s->curve = sf_take(arena, CURVE + 1u);
     for (uint32_t p = 0; p < SWEETSPOT_PROGRAMS; p++) {
@@ -130,7 +131,7 @@ static void tables(sweetspot_fixed *s, const sweetspot_info *info)
                 sf_q31(scale * (double) tap_of(info, d / s->drivers, k / s->taps, d % s->drivers, k % s->taps));
         }
     }
-    for (uint32_t k = 0; k < 2u * s->taps; k++) {
+    for (uint32_t k = 0; k < s->plains * s->taps; k++) {
         s->dry[k] = sf_q31(scale * (double) tap_at(info->plain_at, k));
     }
     for (uint32_t k = 0; k <= CURVE; k++) {
@@ -159,8 +160,8 @@ sweetspot_fixed *sweetspot_fixed_init(void *memory, size_t bytes, const sweetspo
     s->taps = info->taps;
     s->sets = info->sets;
     s->block = block;
-    s->plain[0] = info->plain[0];
-    s->plain[1] = info->plain[1];
+    s->plains = info->plains;
+    memcpy(s->plain, info->plain, sizeof s->plain);
     s->headroom = headroom_of(info);
     s->gain.from = s->gain.to = SF_ONE;
     s->set = s->next = s->wanted = info->home;
@@ -238,9 +239,9 @@ static int64_t answer(const sweetspot_fixed *s, uint32_t set, uint32_t driver)
 static int64_t dry_of(const sweetspot_fixed *s, uint32_t driver)
 {
     int64_t sum = 0;
-    for (uint32_t side = 0; side < 2u; side++) {
-        const int32_t *h = s->dry + (size_t) side * s->taps;
-        sum += s->plain[side] == driver ? products(s, h, side) + products(s, h, 2u) : 0;
+    for (uint32_t row = 0; row < s->plains; row++) {
+        const int32_t *h = s->dry + (size_t) row * s->taps;
+        sum += s->plain[row][1] == driver ? products(s, h, s->plain[row][0]) + products(s, h, 2u) : 0;
     }
     return sf_shifted(sum, 31u);
 }

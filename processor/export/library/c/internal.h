@@ -85,8 +85,8 @@ typedef struct {
 
 void ss_matrix_layout(ss_matrix *m, ss_arena *arena, const sweetspot_info *info, uint32_t block);
 void ss_matrix_load(ss_matrix *m, const unsigned char *taps);
-void ss_plain_layout(ss_matrix *plain, const ss_matrix *m, ss_arena *arena);
-void ss_plain_load(ss_matrix *plain, const unsigned char *taps);
+void ss_plain_layout(ss_matrix *plain, const ss_matrix *m, ss_arena *arena, uint32_t outputs);
+void ss_plain_load(ss_matrix *plain, const sweetspot_info *info);
 void ss_plain_answer(ss_matrix *plain, const ss_matrix *m, float *const *out, uint32_t n);
 void ss_matrix_reset(ss_matrix *m);
 void ss_matrix_feed(ss_matrix *m, const float *const *in, uint32_t n);

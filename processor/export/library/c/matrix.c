@@ -90,25 +90,26 @@ void ss_matrix_load(ss_matrix *m, const unsigned char *taps)
     ss_matrix_reset(m);
 }
 
-/* The bypass: two more outputs of the same inputs, left with the centre and right with the centre. */
-void ss_plain_layout(ss_matrix *plain, const ss_matrix *m, ss_arena *arena)
+/* The bypass: more outputs of the same inputs, each of one side with the centre. */
+void ss_plain_layout(ss_matrix *plain, const ss_matrix *m, ss_arena *arena, uint32_t outputs)
 {
     *plain = *m;
-    plain->outputs = 2u;
+    plain->outputs = outputs;
     plain->sets = 1u;
     plain->spectra = ss_take(arena, set_floats(plain));
-    plain->tail[0] = ss_take(arena, 2u * SS_TRIPLE * (size_t) m->block);
+    plain->tail[0] = ss_take(arena, SS_TRIPLE * (size_t) outputs * m->block);
     plain->tail[1] = plain->tail[0];
-    plain->sum = ss_take(arena, 2u * SS_TRIPLE * (size_t) m->block);
+    plain->sum = ss_take(arena, SS_TRIPLE * (size_t) outputs * m->block);
 }
 
-/* Its filters, [side][tap]. */
-void ss_plain_load(ss_matrix *plain, const unsigned char *taps)
+/* Its filters, [plain][tap]. */
+void ss_plain_load(ss_matrix *plain, const sweetspot_info *info)
 {
     memset(plain->spectra, 0, set_floats(plain) * sizeof(float));
-    for (uint32_t side = 0; side < 2u; side++) {
-        load_row(plain, 0u, side, side, taps + 4u * (size_t) side * plain->taps);
-        load_row(plain, 0u, 2u, side, taps + 4u * (size_t) side * plain->taps);
+    for (uint32_t row = 0; row < info->plains; row++) {
+        const unsigned char *taps = info->plain_at + 4u * (size_t) row * plain->taps;
+        load_row(plain, 0u, info->plain[row][0], row, taps);
+        load_row(plain, 0u, 2u, row, taps);
     }
 }
 

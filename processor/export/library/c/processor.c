@@ -26,14 +26,14 @@ struct sweetspot {
     uint32_t wanted_length;
     float *programs[SWEETSPOT_PROGRAMS];
     float *other[SWEETSPOT_MAX_DRIVERS];
-    float *dry[2];                   /* the bypass */
+    float *dry[SWEETSPOT_MAX_PLAIN]; /* the bypass, a filter each */
 };
 
 static size_t layout(sweetspot *s, ss_arena *arena, const sweetspot_info *info, uint32_t block)
 {
     ss_upmix_layout(&s->upmix, arena, info);
     ss_matrix_layout(&s->matrix, arena, info, block);
-    ss_plain_layout(&s->plain, &s->matrix, arena);
+    ss_plain_layout(&s->plain, &s->matrix, arena, info->plains);
     ss_guard_layout(&s->guard, arena, info);
     for (uint32_t p = 0; p < SWEETSPOT_PROGRAMS; p++) {
         s->programs[p] = ss_take(arena, block);
@@ -41,8 +41,9 @@ static size_t layout(sweetspot *s, ss_arena *arena, const sweetspot_info *info, 
     for (uint32_t d = 0; d < info->drivers; d++) {
         s->other[d] = ss_take(arena, block);
     }
-    s->dry[0] = ss_take(arena, block);
-    s->dry[1] = ss_take(arena, block);
+    for (uint32_t row = 0; row < info->plains; row++) {
+        s->dry[row] = ss_take(arena, block);
+    }
     return arena->used;
 }
 
@@ -83,7 +84,7 @@ sweetspot *sweetspot_init(void *memory, size_t bytes, const sweetspot_info *info
     (void) layout(s, &arena, info, block);
     ss_upmix_tables(&s->upmix);
     ss_fft_tables(&s->matrix.fft);
-    ss_plain_load(&s->plain, info->plain_at);
+    ss_plain_load(&s->plain, info);
     ss_matrix_load(&s->matrix, info->taps_at);
     ss_guard_tables(&s->guard, info);
     s->gain.from = s->gain.to = 1.0f;
@@ -138,9 +139,10 @@ static void plain(sweetspot *s, float *const *out, uint32_t n)
     for (uint32_t k = 0; k < n; k++) {
         const float share = value_at(&s->bypass, s->bypass.done + k + 1u);
         for (uint32_t d = 0; d < s->info.drivers; d++) {
-            float dry = d == s->info.plain[0] ? s->dry[0][k] : 0.0f;
-            dry += d == s->info.plain[1] ? s->dry[1][k] : 0.0f;
-            out[d][k] += share * (dry - out[d][k]);
+            out[d][k] -= share * out[d][k];
+        }
+        for (uint32_t row = 0; row < s->info.plains; row++) {
+            out[s->info.plain[row][1]][k] += share * s->dry[row][k];
         }
     }
     s->bypass.done = s->bypass.done + n < s->bypass.length ? s->bypass.done + n : s->bypass.length;

@@ -15,10 +15,11 @@
 extern "C" {
 #endif
 
-#define SWEETSPOT_FORMAT 2u       /* version of the blob that this library reads */
+#define SWEETSPOT_FORMAT 3u       /* version of the blob that this library reads */
 #define SWEETSPOT_MAX_DRIVERS 64u
 #define SWEETSPOT_MAX_SETS 256u
 #define SWEETSPOT_PROGRAMS 3u     /* left, right, centre */
+#define SWEETSPOT_MAX_PLAIN (2u * SWEETSPOT_MAX_DRIVERS)
 #define SWEETSPOT_SERIAL 32u
 
 enum {
@@ -47,14 +48,15 @@ typedef struct {
     float amount, decay;
     float ceiling;                               /* linear, full scale = 1 */
     float nearest;                               /* nearest that a listener may come to the device, m */
-    uint32_t plain[2];                           /* drivers of the bypass, from 0 */
     uint32_t home;                               /* set of the default place */
-    unsigned char session[12];                   /* first bytes of the SHA-256 of the measurement behind the filters */
+    uint32_t plains;                             /* filters of the bypass: plain stereo */
+    unsigned char plain[SWEETSPOT_MAX_PLAIN][2]; /* side (0 left, 1 right) and driver of each, from 0 */
+    unsigned char session[16];                   /* first bytes of the SHA-256 of the measurement behind the filters */
     uint32_t channels[SWEETSPOT_MAX_DRIVERS];    /* output channel of each driver, from 1 */
     float ceilings[SWEETSPOT_MAX_DRIVERS];       /* of each driver, linear, at most `ceiling` */
     float places[SWEETSPOT_MAX_SETS][3];         /* x m, y m, yaw degrees that each set is for */
     char serial[SWEETSPOT_SERIAL + 1u];
-    const unsigned char *plain_at;               /* float32, [side][tap]: the bypass */
+    const unsigned char *plain_at;               /* float32, [plain][tap]: the bypass */
     const unsigned char *taps_at;                /* float32, [set][program][driver][tap] */
 } sweetspot_info;
 
