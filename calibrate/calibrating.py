@@ -80,5 +80,5 @@ def calibrate(
     if reasons:
         parts.append(run.explained_part(run_folder, fitted, wanted))
     data = {key: value for part in parts for key, value in part.data.items()}
-    lines = "\n\n".join(part.text for part in parts)
-    result(data, f"{lines}\nnext: {run.next_step(run_folder)}", as_json=as_json)
+    shown = "\n\n".join(part.text for part in parts)
+    result(data, f"{shown}\nnext: {run.next_step(run_folder)}", as_json=as_json)

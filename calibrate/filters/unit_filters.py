@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import Design, FilterDesign, target_power
 from sweetspot.calibrate.filters import align, fitness, leastsquares, protection, room, staging, virtualize
-from sweetspot.calibrate.filters.beam import beamform, centre, harmonics
+from sweetspot.calibrate.filters.beam import beamform, centre, handover, harmonics
 from sweetspot.calibrate.filters.fir import held_outside
 from sweetspot.calibrate.filters.sides import Around, Cost, anchored, costs, crossover, sharing
 from sweetspot.calibrate.filters.sides import pair as sides
@@ -172,7 +172,7 @@ def beam_of(
     if design.beam.form == "ring":
         regions = beamform.ring(drivers, azimuths, design.beam).within(late).limited(bands)
         beam = beamform.solve(regions, plant.f, cost, design.beam, wanted, front)
-        return replace(beam, w=beamform.in_phase(ahead.T, wanted)) if _is_wide_pair(rig) else beam
+        return replace(beam, w=handover.in_phase(ahead.T, wanted)) if _is_wide_pair(rig) else beam
     k = 2.0 * np.pi * np.maximum(plant.f, 20.0) / speed_of_sound(rig.environment.temperature_c)
     radius = max(float(np.linalg.norm(d.at)) for d in rig.driver)
     noise = max(float(from_db(-np.median(polar.snr_db))) ** 2, LEAST_NOISE)

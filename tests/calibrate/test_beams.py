@@ -254,7 +254,7 @@ def test_a_room_gives_back_less_of_a_beam_that_knows_it(form: str) -> None:
     assert np.median(power_db(back(without) / back(with_it))) > 1.0
     driest = beamform.driest(axis, late, wanted)
     np.testing.assert_allclose(np.einsum("fm,fm->f", axis, driest), wanted, rtol=1e-9)
-    assert np.all(back(driest) < 1.01 * np.minimum(back(without), back(beamform.in_phase(axis, wanted))))
+    assert np.all(back(driest) < 1.01 * np.minimum(back(without), back(handover.in_phase(axis, wanted))))
 
 
 def test_design_of_a_beam_is_checked() -> None:

@@ -16,7 +16,7 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import Assessment, Draw, ImageFigures, UnitImage
 from sweetspot.calibrate.auditory.levels import Loudness
 from sweetspot.calibrate.design import Design, Limits
-from sweetspot.calibrate.filters.beam import beamform
+from sweetspot.calibrate.filters.beam import handover
 from sweetspot.calibrate.verify import default_limits, listener_metrics, verdict_text, whole_response
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import Verification
@@ -190,7 +190,7 @@ def test_all_drivers_in_phase_give_what_is_wanted() -> None:
     rng = np.random.default_rng(4)
     ahead = rng.standard_normal((7, 3)) + 1j * rng.standard_normal((7, 3))
     wanted = rng.standard_normal(7) + 1j * rng.standard_normal(7)
-    w = beamform.in_phase(ahead, wanted)
+    w = handover.in_phase(ahead, wanted)
     assert np.sum(w * ahead, axis=1) == pytest.approx(wanted)
     assert np.angle(w * ahead / wanted[:, None]) == pytest.approx(np.zeros((7, 3)), abs=1e-9)
 

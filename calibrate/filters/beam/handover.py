@@ -104,7 +104,7 @@ def _upwards(shares: Float, ahead: Complex, f: Float, groups: Fronts, limits: tu
         rows = (f > 1.1 * edge) & (f < 2.0 * edge)
         if not rows.any():  # beyond the grid
             return
-        now = max(higher, key=lambda i: _level_db(ahead, groups[i], rows))
+        now = max(higher.tolist(), key=lambda i: _level_db(ahead, groups[i], rows))
         octaves = np.log2(np.maximum(f, 1e-3) / edge) / FADE_OCTAVES
         rise = (0.5 - 0.5 * np.cos(np.pi * np.clip(1.0 + octaves, 0.0, 1.0))) * slope[now]
         shares *= 1.0 - rise

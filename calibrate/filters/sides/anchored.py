@@ -93,7 +93,7 @@ def beam(
     cost: Float,
     design: BeamDesign,
     wanted: Complex,
-    front: beamform.Fronts | None = None,
+    front: handover.Fronts | None = None,
 ) -> beamform.Beam:
     """The centre's beam in relative form: the front drivers unchanged as far as the quiet directions allow.
 
