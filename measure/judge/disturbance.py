@@ -15,7 +15,10 @@ CLIPPED_COUNT = 3
 HELD_RUN = 8
 HUM_PROMINENCE_DB = 15.0
 HUM_LEVEL_DB = -50.0
-HUM_DECAYS_DB = 6.0
+HUM_STEADY_DB = 2.0
+"""Largest change of a hum's line between thirds of a stretch, dB: as much as 7.5 s of reverberation in 0.25 s."""
+MAINS_STRAY, MAINS_BINS = 0.005, 1.5
+"""Largest distance of a line from a multiple of the mains: the larger of a share of it and bins of the spectrum."""
 HARMONICS, NEIGHBOURS = 5, 14
 """Multiples of the mains that count; bins on each side of a line that it is compared with."""
 _BLACKMAN_HARRIS = (0.35875, -0.48829, 0.14128, -0.01168)
@@ -70,7 +73,7 @@ def hum(x: NDArray[np.float32], sweep: Sweep, latency: float, decay: float) -> t
     """Mains hum in one channel: its fundamental (50 or 60 Hz) and level in dB re the capture's, if it matters.
 
     Read off the stretch after the sweep has left the lowest octaves: power in the lines at multiples of the mains,
-    where they stand 15 dB above their neighbours, and are there to its end: a mode of a live room dies away.
+    where they stand 15 dB above their neighbours and are as strong until its end: a mode of a live room dies away.
     """
     begin = round((latency + decay + sweep.rate * np.log(max(400.0, 2 * sweep.band[0]) / sweep.swept[0])) * sweep.fs)
     rest = x[begin : begin + max(len(x) - begin, 0) // 1024 * 1024]
@@ -80,15 +83,14 @@ def hum(x: NDArray[np.float32], sweep: Sweep, latency: float, decay: float) -> t
     spacing = sweep.fs / len(rest)
     low = fft.rfft(rest * window)[: round(HARMONICS * 60.0 / spacing) + NEIGHBOURS + 1]
     power = (np.abs(low) ** 2 / (np.sum(window**2) * len(rest) / 2)).tolist()  # a list: lines have few bins
-    total = float(np.mean(np.asarray(x, dtype=float) ** 2))
+    limit = float(np.mean(np.asarray(x, dtype=float) ** 2)) * float(from_db(HUM_LEVEL_DB)) ** 2
     found = []
     for mains in (50.0, 60.0):
-        lines = [_line(power, k * mains / spacing) for k in range(1, HARMONICS + 1)]
-        found.append((sum(lines), mains))
-    level, mains = max(found)
-    relative = float(power_db(level / max(total, 1e-300)))
-    matters = relative > HUM_LEVEL_DB and level > 0
-    return (mains, relative) if matters and _lasts(rest, mains, sweep.fs) else None
+        lines = {k * mains: _line(power, k * mains / spacing) for k in range(1, HARMONICS + 1)}
+        if sum(lines.values()) > limit:
+            found.append((sum(p for f, p in lines.items() if p > 0.0 and _steady(rest, f / sweep.fs)), mains))
+    level, mains = max(found, default=(0.0, 0.0))
+    return (mains, float(power_db(level / limit)) + HUM_LEVEL_DB) if level > limit else None
 
 
 @lru_cache(maxsize=4)
@@ -98,25 +100,27 @@ def _window(samples: int) -> Float:
     return np.asarray(sum(a * np.cos(k * n) for k, a in enumerate(_BLACKMAN_HARRIS)))
 
 
-def _lasts(x: NDArray[np.float32], mains: float, fs: int) -> bool:
-    """Whether the lines are nearly as strong in the second half of a stretch as in the first."""
-    halves = np.stack([x[: len(x) // 2], x[len(x) - len(x) // 2 :]]) * np.hanning(len(x) // 2)
-    t = np.arange(halves.shape[1]) / fs
-    lines = halves @ np.exp(-2j * np.pi * mains * np.outer(t, np.arange(1, 6)))
-    first, second = np.sum(np.abs(lines) ** 2, axis=1)
-    return bool(second > float(from_db(-HUM_DECAYS_DB)) ** 2 * first)
+def _steady(x: NDArray[np.float32], f: float) -> bool:
+    """Whether a line at ``f`` (cycles a sample) is equally strong in three stretches that overlap by half, up to the
+    end of ``x``; the first third, where more of a decay is left, does not count."""
+    n = len(x) // 3
+    parts = np.stack([x[len(x) - 2 * n + s :][:n] for s in (0, n // 2, n)]) * np.hanning(n)
+    levels = power_db(np.abs(parts @ np.exp(-2j * np.pi * f * np.arange(n))) ** 2)
+    return bool(np.ptp(levels) < HUM_STEADY_DB)
 
 
 def _line(power: list[float], at: float) -> float:
-    """Power of a line at bin ``at`` (0 if it does not stand out of its neighbours)."""
+    """Power of a line at bin ``at`` (0 if it does not stand out of its neighbours, or lies beside it)."""
     middle = round(at)
-    near = power[max(middle - 4, 0) : middle + 5]
+    first = max(middle - 4, 0)
+    near = power[first : middle + 5]
+    stray = abs(first + near.index(max(near)) - at)
     around = sorted(
         power[max(middle - NEIGHBOURS, 0) : max(middle - 5, 0)] + power[middle + 6 : middle + NEIGHBOURS + 1]
     )
     if not around:
         return 0.0
     median = 0.5 * (around[(len(around) - 1) // 2] + around[len(around) // 2])
-    if max(near) < float(from_db(HUM_PROMINENCE_DB)) ** 2 * median:
+    if max(near) < float(from_db(HUM_PROMINENCE_DB)) ** 2 * median or stray > max(MAINS_STRAY * at, MAINS_BINS):
         return 0.0
     return sum(near)

@@ -9,6 +9,8 @@ from sweetspot.measure.judge import burst, disturbance
 from sweetspot.measure.sweep import synchronised
 from tests.bench import disturbances as bench
 
+FS = 48000
+
 
 @pytest.mark.parametrize("snr", [40.0, 60.0])
 def test_clean_captures_pass(snr: float) -> None:
@@ -85,3 +87,41 @@ def test_a_room_that_rings_at_multiples_of_the_mains_does_not_hum() -> None:
     assert hummed is not None
     assert hummed[0] == 60.0
     assert disturbance.hum((quiet + mode).astype(np.float32), sweep, 0.0, 0.1) is None
+
+
+@pytest.mark.parametrize(("decay_s", "steady"), [(8.0, True), (7.0, False), (-7.0, False)])
+def test_a_line_is_steady_if_its_level_holds_to_the_end(decay_s: float, steady: bool) -> None:
+    """Of 0.75 s the last two thirds count: 60 dB in 7.5 s are 2 dB between their middles."""
+    t = np.arange(36000) / 48000
+    line = np.sin(2.0 * np.pi * 60.0 * t) * 10.0 ** (-3.0 * t / decay_s)
+    line[:12000] *= 10.0  # ahead of what is looked at
+    assert disturbance._steady(line.astype(np.float32), 60.0 / 48000) == steady
+
+
+@pytest.mark.parametrize(("at", "found"), [(180.0, True), (180.8, True), (183.2, False), (177.7, False)])
+def test_a_line_beside_a_multiple_of_the_mains_is_no_hum(at: float, found: bool) -> None:
+    """Three quarters of a second after the lowest octaves: bins of 1.4 Hz."""
+    sweep = synchronised((40.0, 20000.0), 1.0, FS)
+    x = 1e-5 * np.random.default_rng(2).standard_normal(round(1.33 * FS))
+    x[: len(sweep.x)] += 0.3 * sweep.x
+    x += 4e-3 * np.sin(2.0 * np.pi * at * np.arange(len(x)) / FS)
+    assert (disturbance.hum(x.astype(np.float32), sweep, 0.0, 0.15) is not None) == found
+
+
+def test_a_hall_does_not_hum_and_hides_no_hum() -> None:
+    """Modes between 30 and 330 Hz that ring for 2.5 s after the sweep; hum as loud as one of them is found."""
+    sweep, rng = synchronised((40.0, 20000.0), 1.0, FS), np.random.default_rng(8)
+    t = np.arange(round(1.33 * FS)) / FS
+    hums = 0.0
+    for k, a in enumerate((1.0, 0.3, 0.5, 0.1, 0.2), 1):
+        hums = hums + a * np.sin(2.0 * np.pi * 50.02 * k * t + k)
+    for _ in range(8):
+        x = 1e-5 * rng.standard_normal(len(t))
+        x[: len(sweep.x)] += 0.1 * sweep.x
+        for f, phase in zip(30.0 + 300.0 * rng.random(60) ** 0.5, 2.0 * np.pi * rng.random(60), strict=True):
+            since = t - sweep.rate * np.log(f / sweep.swept[0])
+            x += 0.02 * np.sin(2.0 * np.pi * f * t + phase) * np.where(since > 0.0, 10.0 ** (-3.0 * since / 2.5), 0.0)
+        assert disturbance.hum(x.astype(np.float32), sweep, 0.0, 0.15) is None
+        found = disturbance.hum((x + 0.02 * hums).astype(np.float32), sweep, 0.0, 0.15)
+        assert found is not None
+        assert found[0] == 50.0

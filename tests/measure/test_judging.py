@@ -398,9 +398,6 @@ def test_a_constant_offset_is_no_hum() -> None:
     x = 0.05 + 1e-5 * np.random.default_rng(4).standard_normal(2 * FS)
     x[: len(played)] += played
     assert disturbance.hum(x.astype(np.float32), sweep, 0.0, 0.1) is None
-    t = np.arange(8009) / FS
-    offset = np.where(t < 0.5, 1.0, 0.0) + 0.1 * np.sin(2.0 * np.pi * 60.0 * t)
-    assert disturbance._lasts(offset.astype(np.float32), 60.0, FS)
 
 
 def test_the_edge_of_a_band_at_a_multiple_of_the_mains_is_no_hum() -> None:
@@ -503,25 +500,6 @@ def test_a_line_stands_out_of_its_neighbours() -> None:
         assert disturbance._line(wide.tolist(), 40.0) == 0.0
         wide[40] = 70.0
         assert disturbance._line(wide.tolist(), 40.0) == pytest.approx(78.0)
-
-
-@pytest.mark.parametrize(("fall_db", "lasts"), [(5.7, True), (6.3, False)])
-@pytest.mark.parametrize("order", [1, 5])
-def test_lines_last(fall_db: float, lasts: bool, order: int) -> None:
-    n = 8009
-    t = np.arange(n) / FS
-    x = np.sin(2.0 * np.pi * 60.0 * order * t)
-    x[n // 2 :] *= 10.0 ** (-fall_db / 20.0)
-    assert disturbance._lasts(x.astype(np.float32), 60.0, FS) == lasts
-
-
-@pytest.mark.parametrize("lasting", [1, 5])
-def test_all_of_five_lines_count(lasting: int) -> None:
-    t = np.arange(8009) / FS
-    steady, gone = np.sin(2.0 * np.pi * 60.0 * lasting * t), np.sin(2.0 * np.pi * 60.0 * t * np.array([[3], [6]]))
-    gone[:, 4004:] = 0.0
-    assert disturbance._lasts((steady + 0.3 * gone[0] + 3.0 * gone[1]).astype(np.float32), 60.0, FS)
-    assert not disturbance._lasts((0.3 * steady + gone[0]).astype(np.float32), 60.0, FS)
 
 
 # bursts, by loops
