@@ -74,6 +74,8 @@ def verify(
         run.records.check_serial(serial, pattern, unit, run_folder)
     if is_golden and not kept:
         raise BadInput("--golden needs --records DIR: the folder of the golden unit's record")
+    if kept:
+        run.records.check_folder(kept)
     known = run.golden.read(kept) if kept else None
     if is_golden:
         run.golden.check_same(known, unit, rig, through)

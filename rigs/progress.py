@@ -134,8 +134,10 @@ def failed(message: str, code: int, *, as_json: bool, quiet: bool = False) -> No
 
 
 def speakable() -> None:
-    """Make stdout and stderr replace characters that their encoding lacks."""
+    """Make stdout and stderr replace characters that their encoding lacks, and stdin bytes that are no characters."""
     codecs.register_error("spelt", _spelt)
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="backslashreplace")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="spelt")

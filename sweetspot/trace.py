@@ -22,7 +22,7 @@ LONGEST = 200
 
 REFUSALS = (
     *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTDIR, errno.EISDIR),
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ESTALE, errno.EIO),
+    *(errno.EEXIST, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ESTALE, errno.EIO),
 )
 """What a system answers about a file that was named, whatever the program does."""
 

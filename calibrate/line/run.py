@@ -34,7 +34,7 @@ from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.protocol import Rig, unattended
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.storage import alone, append, file_sha256
+from sweetspot.rigs.storage import APPEND_S, alone, alone_in, append, file_sha256
 
 HEARD = "monitor.h5"
 """Responses of the deployed filters at the monitors, in a run's folder."""
@@ -81,7 +81,14 @@ class LineSetup:
 
 
 def state_of(line: LineSetup) -> LineState:
-    """The line's state including earlier records."""
+    """The line's state including earlier records.
+
+    Raises
+    ------
+    BadInput
+        The folder of records cannot be written.
+    """
+    records.check_folder(line.records)
     state = LineState(line.rig.name, f"{line.model.text}, SHA-256 {line.model_sha256[:12]}", line.every)
     state.resumed(records.of_line(line.records))
     return state
@@ -96,7 +103,7 @@ def check_unit(line: LineSetup, serial: str) -> None:
         Says when it passed.
     """
     check_serial(serial, "serial number")
-    passed = [r for r in records.of_line(line.records) if r.get("unit") == serial and r.get("verdict") == "pass"]
+    passed = [r for r in records.of_line(line.records, serial) if r.get("verdict") == "pass"]
     if passed and not line.again:
         raise BadInput(f"unit {serial} passed on {passed[-1].get('utc')} already; start with --again to repeat units")
 
@@ -106,14 +113,9 @@ class Stopped(Exception):
 
 
 def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
-    """Run the cycle of one unit; an error becomes its record.
+    """Run the cycle of one unit; an error becomes its record, also that the record could not be written.
 
     Call :func:`check_unit`, and :meth:`LineState.begins` of the state, first.
-
-    Raises
-    ------
-    OSError, SweetspotError
-        The record could not be written; the state shows it.
     """
     record: dict[str, Any] = {
         "utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -139,13 +141,11 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
     try:
         with _timed(state, record, "record"):
             record["sample_due"] = record["verdict"] == "pass" and _due(line, state)
-            line.records.mkdir(parents=True, exist_ok=True)
-            with alone(line.records):
+            with alone_in(line.records, APPEND_S):
                 append(line.records / records.LINE, json.dumps(record))
     except (OSError, SweetspotError) as trouble:
-        lost = f"not recorded in {line.records / records.LINE}: {trouble}"
+        lost = f"{record['verdict']}, but not recorded: {trouble}"
         record |= {"verdict": "error", "cause": "records", "reasons": [lost], "sample_due": False}
-        raise
     finally:
         state.ends(record)
     return record

@@ -23,6 +23,8 @@ class LineState:
     ----------
     every
         Every so many units, one is verified fully; 0 for none.
+    fresh
+        Whether no unit was finished since the line's start; :attr:`last` is not of the unit in the box then.
     level_db
         Level of the last unit's capture, dB SPL.
     """
@@ -36,6 +38,7 @@ class LineState:
     counts: Counter[str] = field(default_factory=Counter)
     causes: Counter[str] = field(default_factory=Counter)
     last: Mapping[str, Any] | None = None
+    fresh: bool = True
     stopping: bool = False
     sampled: list[str] = field(default_factory=list)
     level_db: float | None = None
@@ -57,7 +60,7 @@ class LineState:
     def ends(self, record: Mapping[str, Any]) -> None:
         """A unit is done with."""
         with self.lock:
-            self.step, self.done = "waiting", 0
+            self.step, self.done, self.fresh = "waiting", 0, False
             self.takes(record)
 
     def takes(self, record: Mapping[str, Any]) -> None:
@@ -84,6 +87,7 @@ class LineState:
                 "rig": self.rig,
                 "model": self.model,
                 "busy": self.step != "waiting",
+                "fresh": self.fresh,
                 "step": self.step,
                 "unit": self.unit,
                 "progress": self.done / len(STEPS),
@@ -96,8 +100,22 @@ class LineState:
                 "causes": dict(self.causes.most_common()),
                 "verify_fully": list(self.sampled),
                 "last": self.last,
-                "action": action(self.last) if self.last else "Scan a serial number",
+                "action": self._action(),
             }
+
+    def _action(self) -> str:
+        if self.step != "waiting":
+            return "Leave the unit alone"
+        return "Scan a serial number" if self.fresh or self.last is None else action(self.last)
+
+
+REMEDIES = {
+    "stopped": "Repeat the same unit",
+    "records": "Correct what keeps the record from being written, then repeat the same unit",
+    "input": "Correct what is named above, then repeat the same unit",
+    "program": "Repeat the same unit; if it stops again, call the engineer",
+}
+"""Actions by the cause of an error; any other one is the test box's."""
 
 
 def action(record: Mapping[str, Any]) -> str:
@@ -109,7 +127,7 @@ def action(record: Mapping[str, Any]) -> str:
         return "Set the unit aside for repair, or measure it fully"
     if verdict == "fail":
         return "Set the unit aside: its filters miss their limits"
-    return "Correct the test box, then repeat the same unit"
+    return REMEDIES.get(str(record.get("cause")), "Correct the test box, then repeat the same unit")
 
 
 def screen(record: Mapping[str, Any], state: LineState) -> str:

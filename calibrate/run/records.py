@@ -14,7 +14,7 @@ from sweetspot.calibrate.verify import Verification
 from sweetspot.rigs import names
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import cell
-from sweetspot.rigs.storage import alone, append, json_value, write
+from sweetspot.rigs.storage import APPEND_S, alone_in, append, json_value, write
 
 JSONL, CSV, JUNIT = "verify.jsonl", "verify.csv", "verify.xml"
 """Names in the folder of records; the first two grow by a line a verification, the third is the run's own."""
@@ -70,11 +70,7 @@ def keep(folder: Path, found: Mapping[str, Any]) -> list[Path]:
     figures = list(found["metrics"])
     head = [*COLUMNS, *figures]
     lines, table, page = folder / JSONL, folder / CSV, folder / f"{found['unit']}-{JUNIT}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise BadInput(f"{folder}: cannot write the records: {fault.strerror}; choose another --records") from fault
-    with alone(folder):
+    with alone_in(folder, APPEND_S):
         _check_head(table, head)
         append(lines, json.dumps(found))
         try:
@@ -86,6 +82,18 @@ def keep(folder: Path, found: Mapping[str, Any]) -> list[Path]:
                 f"{table.name} is completed by the next verification, {page.name} by verifying again"
             ) from fault
     return [lines, table, page]
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that records cannot be written to, before a unit plays; it is made if it is missing.
+
+    Raises
+    ------
+    BadInput
+        The true cause.
+    """
+    with alone_in(folder, APPEND_S):
+        pass
 
 
 def _check_head(table: Path, head: list[str]) -> None:
@@ -115,22 +123,29 @@ def _cells(found: Mapping[str, Any], figures: list[str]) -> list[Any]:
     return [_cell(found, c) for c in COLUMNS] + [found["metrics"][m]["heard"] for m in figures]
 
 
-def _records(lines: Path) -> list[dict[str, Any]]:
-    """All records of JSON Lines that can be read, oldest first; none where there is no file."""
-    found = []
-    for line in lines.read_text(encoding="utf-8", errors="replace").splitlines() if lines.is_file() else ():
+def _records(lines: Path, unit: str = "") -> list[dict[str, Any]]:
+    """All records of JSON Lines that can be read, oldest first, or those of a unit; none where there is no file.
+
+    Only lines that hold the serial number are parsed: 100,000 units are 200 MB of text.
+    """
+    try:
+        text = lines.read_text(encoding="utf-8", errors="replace") if lines.is_file() else ""
+    except OSError as fault:
+        raise BadInput(f"{lines}: cannot be read: {fault.strerror}; correct that, or choose another folder") from fault
+    found, named = [], json.dumps(unit) if unit else ""
+    for line in text.splitlines():
         try:
-            row = json_value(line)
+            row = json_value(line) if named in line else None
         except ValueError:
             continue
-        if isinstance(row, dict):
+        if isinstance(row, dict) and (not unit or row.get("unit") == unit):
             found.append(row)
     return found
 
 
-def of_line(folder: Path) -> list[dict[str, Any]]:
-    """The production line's records of units, oldest first; a line that was cut short is passed over."""
-    return [row for row in _records(folder / LINE) if "verdict" in row]
+def of_line(folder: Path, unit: str = "") -> list[dict[str, Any]]:
+    """The production line's records of units, or of one, oldest first; a line that was cut short is passed over."""
+    return [row for row in _records(folder / LINE, unit) if "verdict" in row]
 
 
 def _row(cells: list[Any]) -> str:
@@ -168,7 +183,7 @@ def junit(found: Mapping[str, Any]) -> str:
 
 def earlier(folder: Path, unit: str) -> list[dict[str, Any]]:
     """Records of a unit that are there already, oldest first; a broken last line is passed over."""
-    return [r for r in _records(folder / JSONL) if r.get("unit") == unit]
+    return _records(folder / JSONL, unit)
 
 
 def check_serial(text: str, pattern: str | None, unit: str, run: Path) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.storage.kept import Kept as Kept
     from sweetspot.rigs.storage.kept import kept_array as kept_array
     from sweetspot.rigs.storage.kept_data import check_apart as check_apart
+    from sweetspot.rigs.storage.lock import APPEND_S as APPEND_S
     from sweetspot.rigs.storage.lock import alone as alone
     from sweetspot.rigs.storage.lock import alone_in as alone_in
     from sweetspot.rigs.storage.objects import Attributes as Attributes

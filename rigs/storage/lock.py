@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +24,16 @@ except ImportError:  # pragma: no cover - Windows: no lock, see :func:`alone`
 UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 """System errors of disks without locks."""
 
+APPEND_S = 10.0
+"""How long a line of a shared record waits for others to write theirs, s; one takes milliseconds."""
+AGAIN_S = 0.02
+
 _held: dict[Path, int] = {}
 """Locks of this process with their counts: a command may call another one's steps."""
 
 
 @contextmanager
-def alone(target: Path) -> Iterator[None]:
+def alone(target: Path, wait_s: float = 0.0) -> Iterator[None]:
     """Be the only process that writes a run folder or an output file.
 
     The lock is the system's own (``flock``) on a hidden file beside the target, with pid, computer and command inside
@@ -40,6 +45,8 @@ def alone(target: Path) -> Iterator[None]:
     ----------
     target
         Folder, which holds its lock as ``.lock``; or file, whose lock is ``.NAME.lock`` beside it.
+    wait_s
+        How long to wait for another process, s.
 
     Raises
     ------
@@ -57,7 +64,7 @@ def alone(target: Path) -> Iterator[None]:
             if not _held[file]:
                 del _held[file]
         return
-    handle = _taken(file, target)
+    handle = _taken(file, target, time.monotonic() + wait_s)
     _held[file] = 1
     try:
         yield
@@ -70,7 +77,7 @@ def alone(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
     """Be the only process that writes into a folder, which is created if missing; see :func:`alone`.
 
     Raises
@@ -82,12 +89,12 @@ def alone_in(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise BadInput(f"{folder}: {cause(fault, folder)}") from fault
-    with alone(folder):
+    with alone(folder, wait_s):
         yield
 
 
-def _taken(file: Path, target: Path) -> int | None:
-    """Handle of the locked file; ``None`` on a disk without locks."""
+def _taken(file: Path, target: Path, until: float) -> int | None:
+    """Handle of the locked file, tried until a time of the monotonic clock; ``None`` on a disk without locks."""
     while True:
         try:
             handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -106,6 +113,9 @@ def _taken(file: Path, target: Path) -> int | None:
             os.close(handle)
             if fault.errno in UNSUPPORTED:
                 return None
+            if time.monotonic() < until:
+                time.sleep(AGAIN_S)
+                continue
             raise BadInput(f"{target}: in use by {owner}; wait until it has finished, or end it") from fault
 
 

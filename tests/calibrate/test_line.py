@@ -124,7 +124,7 @@ def test_the_page_shows_the_verdict_in_a_browser(server: LineServer, tmp_path: P
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert browser is not None, "chromium is not on PATH: `make test` installs it"
     remarked = record("U-9", "refused", "driver 'left' is silent") | {"remarks": ["driver 'right' is corrected"]}
-    server.state.takes(remarked)
+    server.state.ends(remarked)
     probe = (
         "<script>addEventListener('load', () => setTimeout(() => { const d = document; d.body.dataset.found = "
         "[d.getElementById('verdict').textContent, d.getElementById('action').textContent, "
@@ -144,6 +144,28 @@ def test_the_page_shows_the_verdict_in_a_browser(server: LineServer, tmp_path: P
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert 'data-found="REFUSED|Set the unit aside for repair, or measure it fully|2|true|true"' in done.stdout
     assert "CONSOLE" not in done.stderr
+
+
+def test_a_refused_scan_replaces_the_verdict_and_one_while_busy_leaves_the_field_empty(
+    server: LineServer, tmp_path: Path
+) -> None:
+    """What a scanner types next would be appended, and the verdict on the screen taken for the refused unit's."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert browser is not None, "chromium is not on PATH: `make test` installs it"
+    server.state.ends(record("U-0", "pass"))
+    probe = (
+        "<script>addEventListener('load', async () => { const e = (id) => document.getElementById(id), found = [];"
+        "const scan = async (s) => { e('serial').value += s; e('form').requestSubmit();"
+        "await new Promise((f) => setTimeout(f, 150)); found.push(e('verdict').textContent, e('serial').value); };"
+        "await scan('U 1'); await scan('U-2'); await scan('U-3'); found.push(e('message').textContent);"
+        "document.body.dataset.found = found.join('|'); });</script></body>"
+    )
+    server.page = server.page.replace("</body>", probe)
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", f"--user-data-dir={tmp_path}"]
+    done = subprocess.run(
+        [*command, "--virtual-time-budget=4000", server.address], capture_output=True, text=True, timeout=60
+    )
+    assert 'data-found="STOP||BUSY||BUSY||unit U-2 is on the line: U-3 was not begun' in done.stdout
 
 
 def test_the_page_says_that_the_line_does_not_answer(server: LineServer, tmp_path: Path) -> None:
@@ -178,6 +200,19 @@ def test_a_line_that_is_started_anew_counts_what_was_recorded() -> None:
     assert "yield 50 % of 2" in text
 
 
+def test_a_restarted_line_shows_no_verdict_of_the_unit_before() -> None:
+    """The unit in the box may be another one, whose cycle was killed."""
+    state = LineState("crooked", "m", 0)
+    state.resumed([record("A", "pass")])
+    found = state.to_dict()
+    assert (found["fresh"], found["action"]) == (True, "Scan a serial number")
+    assert state.begins("B")
+    assert state.to_dict()["action"] == "Leave the unit alone"
+    state.ends(record("B", "error", "stopped"))
+    found = state.to_dict()
+    assert (found["fresh"], found["action"]) == (False, "Repeat the same unit")
+
+
 def test_a_record_that_was_cut_short_is_set_aside_before_the_next(tmp_path: Path, crooked_text: str) -> None:
     """No unit of this name can be measured: its record states it, on a separate line."""
     unused: Any = None  # the model: the cycle ends before it is needed
@@ -199,11 +234,31 @@ def test_a_record_that_cannot_be_written_is_no_pass_and_leaves_nothing_on_the_li
     setup = line.LineSetup(parse(crooked_text, folder=tmp_path), unused, "0" * 64, tmp_path, tmp_path / "records")
     state = LineState("desk", "model", 0)
     state.begins("../C")
-    with pytest.raises(OSError, match="records"):
-        line.cycle(setup, state, "../C")
+    shown = screen(line.cycle(setup, state, "../C"), state)
     found = state.to_dict()
     assert (found["busy"], found["last"]["verdict"], found["last"]["cause"]) == (False, "error", "records")
     assert "not recorded" in found["last"]["reasons"][0]
+    assert "Correct what keeps the record from being written, then repeat the same unit" in shown
+
+
+def test_records_that_cannot_be_written_are_refused_before_a_unit_plays(
+    tmp_path: Path, crooked_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rig.toml").write_text(crooked_text)
+    (tmp_path / "records").write_text("a file in the folder's place")
+    monkeypatch.setattr(quick, "read_model", lambda path: (SimpleNamespace(text="a model"), "0" * 64))
+    monkeypatch.setattr(quick, "check_fits", lambda model, rig: None)
+    args = ["line", str(tmp_path / "rig.toml"), "--model", "m.h5", "--records", str(tmp_path / "records")]
+    done = CliRunner().invoke(build("calibrate.line", "rigs"), args, input="A\n")
+    assert isinstance(done.exception, BadInput)
+    assert "file exists" in str(done.exception)
+
+
+def test_a_unit_is_found_among_the_records_of_days(tmp_path: Path) -> None:
+    rows = [record("U-1", "pass"), record("U-12", "fail"), record("U-1", "refused") | {"remarks": ["U-12"]}]
+    (tmp_path / records.LINE).write_text("".join(json.dumps(r) + "\n" for r in rows))
+    assert records.of_line(tmp_path, "U-1") == [rows[0], rows[2]]
+    assert records.of_line(tmp_path) == rows
 
 
 def test_a_unit_that_has_passed_is_not_recorded_again_when_it_is_scanned_once_more(

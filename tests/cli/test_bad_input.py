@@ -23,6 +23,7 @@ from sweetspot.processor import store
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.rig_file.description import parse
 from sweetspot.roof import build
+from sweetspot.trace import refused_by_system
 from tests.filter_sets import filter_set
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -344,3 +345,23 @@ def test_files_of_other_programs_are_named_where_ours_are_needed(kind: str, tmp_
         done = CliRunner().invoke(program, [str(w) for w in words])
         assert isinstance(done.exception, BadInput), done.output
         assert foreign.name in str(done.exception)
+
+
+def test_scanned_bytes_that_are_no_text_are_no_serial_number_and_no_end_of_the_program() -> None:
+    """A scanner that sends Latin-1 to a terminal in UTF-8."""
+    code = (
+        "import sys; from sweetspot.rigs.progress import speakable; speakable()\n"
+        "from sweetspot.rigs.names import check_serial\ncheck_serial(sys.stdin.readline().strip(), 'serial number')"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=b"M\xfcller\n", env=environment, capture_output=True, timeout=60
+    )
+    assert b"xfcller' is no serial number" in done.stderr
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(FileExistsError) as raised:
+        (tmp_path / "out").mkdir(parents=True, exist_ok=True)
+    assert refused_by_system(raised.value).endswith("out: file exists; give another file or folder")

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
@@ -245,7 +246,9 @@ def test_a_lock_names_its_owner_and_ends_with_it(tmp_path: Path) -> None:
     assert held.stdout.readline() == "held\n"
     with pytest.raises(BadInput, match=f"in use by process {held.pid} on .*sweetspot verify RUN"), alone(tmp_path):
         pass
-    held.kill()
+    threading.Timer(0.2, held.kill).start()
+    with alone(tmp_path, wait_s=10.0):
+        pass
     held.communicate()
     with alone(tmp_path), alone(tmp_path):
         assert (tmp_path / ".lock").exists()
