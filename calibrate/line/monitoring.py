@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,12 @@ SPARE_DB = 0.1
 BETTER_DB = 6.0
 """Another explanation is named when it leaves so much less."""
 
+DEPLOYED, UNEXPLAINED = "deployed filters", "unexplained difference"
+"""Faults of the unit in a few words, for statistics."""
+
+NOISE_FACTOR = 2.0
+"""So many times its expected energy may the noise have in a difference."""
+
 NOT_HEARD = "not judged here: cancellation, width and beam at the listener (monitors are not at the ears)"
 
 
@@ -55,12 +62,21 @@ class MonitorVerdict:
         Level of each driver re the prediction; empty if there are too few monitors.
     causes
         What is wrong, one line each.
+    fault
+        The same in a few words, for statistics; empty if it passed.
+    box
+        Whether it is the test box's: no result of the unit.
+    noise_db
+        Expected energy of the noise in the difference, over the prediction's.
     """
 
     passed: bool
     error_db: float
     gains_db: Mapping[str, float]
     causes: tuple[str, ...]
+    fault: str = ""
+    box: bool = False
+    noise_db: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -103,9 +119,15 @@ def expected_level(wanted: Plan, rig: Description, unit: ImpulseResponse) -> dic
 
 
 def judged(
-    heard: ImpulseResponse, unit: ImpulseResponse, filters: FilterSet, others: Mapping[str, FilterSet]
+    heard: ImpulseResponse,
+    unit: ImpulseResponse,
+    filters: FilterSet,
+    others: Mapping[str, FilterSet],
+    noise: tuple[Float, Float] | None = None,
 ) -> MonitorVerdict:
     """The verdict.
+
+    A difference that one gain of everything, one microphone or the noise explains is the test box's.
 
     Parameters
     ----------
@@ -117,6 +139,8 @@ def judged(
         What should be deployed.
     others
         Filters that may be deployed in their place, by name.
+    noise
+        Standard errors ``(1, mic, source, bin)`` of the spectra of both.
     """
     f = frequencies(heard.fs)
     inside = (f >= BAND_HZ[0]) & (f <= BAND_HZ[1])
@@ -126,18 +150,84 @@ def judged(
     error = _error_db(got, want)
     gains = _gains(got, h, w)
     named = {} if gains is None else dict(zip(filters.drivers, _decibels(gains), strict=True))
+    power = 0.0 if noise is None else _noise(noise, heard.fs, f[inside], w)
+    noise_db = None if noise is None else _over_db(power, want)
+
+    def verdict(fault: str, *causes: str, box: bool = False) -> MonitorVerdict:
+        return MonitorVerdict(not fault, error, named, causes, fault, box, noise_db)
+
     if error <= ERROR_DB:
-        return MonitorVerdict(True, error, named, ())
-    swapped = _error_db(got[:, ::-1], want)
+        return verdict("")
+    if (found := _of_box(got, want, heard.mics, _rest_db(got, h, w, gains))) is not None:
+        return verdict(*found, box=True)
+    if causes := _of_deployed(got, h, filters, others, f[inside], gains):
+        return verdict(DEPLOYED, *causes)
+    if _over_db(float(np.sum(np.abs(got - want) ** 2)) - NOISE_FACTOR * power, want) <= ERROR_DB:
+        text = f"noise hides the response ({noise_db:.0f} dB re the prediction, limit {ERROR_DB:.0f})"
+        return verdict("noise", f"{text}: wait until it is quiet", box=True)
+    return verdict(UNEXPLAINED, f"differs from its prediction by {error:.0f} dB (limit {ERROR_DB:.0f})")
+
+
+def _of_box(got: Complex, want: Complex, mics: tuple[str, ...], driver_db: float) -> tuple[str, str] | None:
+    """Fault of the box that explains a difference, in a few words and in a line.
+
+    Parameters
+    ----------
+    driver_db
+        Error that gains of the drivers leave.
+    """
+    most = min(ERROR_DB, driver_db - BETTER_DB) if len(mics) > 1 else -np.inf
+    g = complex(np.vdot(want, got) / max(float(np.sum(np.abs(want) ** 2)), 1e-300))
+    if g.real > DEAD and _error_db(got, g * want) <= ERROR_DB:
+        text = f"everything is {20.0 * np.log10(abs(g)):+.1f} dB off since the unit's capture"
+        return "box level", f"{text}: check the amplifier's and the preamplifier's gain"
+    for m, name in enumerate(mics):
+        rest = [i for i in range(len(mics)) if i != m]
+        if _error_db(got[rest], want[rest]) <= most:
+            level = 20.0 * np.log10(np.linalg.norm(got[m]) / max(float(np.linalg.norm(want[m])), 1e-300) + 1e-12)
+            text = f"only microphone {name!r} differs from the prediction (level {level:+.1f} dB): check it first"
+            return f"microphone {name} response", text
+    return None
+
+
+def _of_deployed(
+    got: Complex, h: Complex, filters: FilterSet, others: Mapping[str, FilterSet], f: Float, gains: Complex | None
+) -> list[str]:
+    """What is wrong with what is deployed, one line each; empty if nothing explains the difference."""
+    want, w = _through(h, filters, f)
+    error = _error_db(got, want)
+    better = min(error - BETTER_DB, ERROR_DB)
     found = []
-    if swapped < error - BETTER_DB:
+    if _error_db(got[:, ::-1], want) < error - BETTER_DB:
         found.append("left and right are swapped")
     for name, other in others.items():
-        if _error_db(got, _through(h, other, f[inside])[0]) < min(error - BETTER_DB, ERROR_DB):
+        if _error_db(got, _through(h, other, f)[0]) < better:
             found.append(f"these are the filters of {name}")
+    for a, b in combinations(range(h.shape[1]), 2):
+        order = np.arange(h.shape[1])
+        order[[a, b]] = b, a
+        if _error_db(got, np.einsum("mdf,sdf->msf", h[:, order], w)) < better:
+            found.append(f"drivers {filters.drivers[a]!r} and {filters.drivers[b]!r} are swapped")
     if not found and gains is not None:
         found += [t for n, g in zip(filters.drivers, gains, strict=True) if (t := _of_gain(n, g))]
-    return MonitorVerdict(False, error, named, tuple(found) or (f"differs from its prediction by {error:.0f} dB",))
+    return found
+
+
+def _noise(errors: tuple[Float, Float], fs: int, f: Float, w: Complex) -> float:
+    """Expected energy that noise adds to the difference, on the grid of ``w (stimulus, driver, f)``."""
+    heard, unit = ((e[0] ** 2) for e in errors)
+    at = [np.round(f / (fs / 2.0) * (e.shape[-1] - 1)).astype(int) for e in (heard, unit)]
+    through = np.einsum("mdf,sdf->msf", unit[..., at[1]], np.abs(w) ** 2)
+    return float(np.sum(heard[..., at[0]]) + np.sum(through))
+
+
+def _rest_db(got: Complex, h: Complex, w: Complex, gains: Complex | None) -> float:
+    """Error that the drivers' gains leave."""
+    return np.inf if gains is None else _error_db(got, np.einsum("mdf,sdf,d->msf", h, w, gains))
+
+
+def _over_db(power: float, want: Complex) -> float:
+    return 10.0 * float(np.log10(max(power / max(float(np.sum(np.abs(want) ** 2)), 1e-300), 1e-12)))
 
 
 def _through(h: Complex, filters: FilterSet, f: Float) -> tuple[Complex, Complex]:
@@ -147,8 +237,7 @@ def _through(h: Complex, filters: FilterSet, f: Float) -> tuple[Complex, Complex
 
 
 def _error_db(got: Complex, want: Complex) -> float:
-    power = float(np.sum(np.abs(want) ** 2))
-    return 10.0 * float(np.log10(max(float(np.sum(np.abs(got - want) ** 2)) / max(power, 1e-300), 1e-12)))
+    return _over_db(float(np.sum(np.abs(got - want) ** 2)), want)
 
 
 def _gains(got: Complex, h: Complex, w: Complex) -> Complex | None:

@@ -167,8 +167,10 @@ def _timed(state: LineState, record: dict[str, Any], name: str) -> Iterator[None
         raise Stopped
     state.at(name)
     began = time.perf_counter()
-    yield
-    record["seconds"][name] = round(time.perf_counter() - began, 3)
+    try:
+        yield
+    finally:
+        record["seconds"][name] = round(time.perf_counter() - began, 3)
 
 
 def _carried(line: LineSetup, state: LineState, serial: str, record: dict[str, Any]) -> None:
@@ -205,8 +207,8 @@ def _carried(line: LineSetup, state: LineState, serial: str, record: dict[str, A
         with _timed(state, record, "verify"):
             verdict = _measured_at_monitors(run, rig, fitted)
         record["monitors"] = verdict.to_dict()
-        cause = "" if verdict.passed else "deployed filters"
-        record |= {"verdict": "pass" if verdict.passed else "fail", "cause": cause, "reasons": list(verdict.causes)}
+        judged = "pass" if verdict.passed else "error" if verdict.box else "fail"
+        record |= {"verdict": judged, "cause": verdict.fault, "reasons": list(verdict.causes)}
 
 
 def _levels_of_line(line: LineSetup, state: LineState) -> dict[int | None, float]:
@@ -229,12 +231,12 @@ def _measured_at_monitors(run: Path, rig: Rig, fitted: Fitted) -> monitoring.Mon
     file.unlink(missing_ok=True)
     about = {"filterset_sha256": file_sha256(run / store.NAME), "session_sha256": filters.source}
     with Session.read(run / "session.h5") as session:
-        unit = session.responses("monitor")
+        unit, before = session.responses("monitor"), session.per_bin("monitor", "stderr")
     wanted, levels = monitoring.within_limit(rig.description, filters, steps.engine_of(filters), unit)
     with Session.create(file, rig.description, filters.unit_serial, now, schema=VERIFICATION, **about) as heard:
         hardware.measure(rig, heard, wanted, ask=NOBODY, step=lambda note: None, levels=levels)
-        got = heard.responses("monitor")
-    return monitoring.judged(got, unit, filters, _others(run))
+        got, noise = heard.responses("monitor"), heard.per_bin("monitor", "stderr")
+    return monitoring.judged(got, unit, filters, _others(run), (noise, before))
 
 
 def _others(run: Path) -> Mapping[str, Any]:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweetspot.calibrate.line import monitoring
+
 STEPS = ("capture", "estimate", "fit", "export", "verify", "record")
 """In the order of a unit's cycle."""
 
@@ -117,6 +119,10 @@ REMEDIES = {
 }
 """Actions by the cause of an error; any other one is the test box's."""
 
+MOVED = "Check that nothing moved in the test box, then repeat the same unit; if it fails again, set it aside"
+FAILURES = {monitoring.UNEXPLAINED: MOVED}
+"""Actions by the cause of a failure."""
+
 
 def action(record: Mapping[str, Any]) -> str:
     """The one thing that the operator does next."""
@@ -126,7 +132,9 @@ def action(record: Mapping[str, Any]) -> str:
     if verdict == "refused":
         return "Set the unit aside for repair, or measure it fully"
     if verdict == "fail":
-        return "Set the unit aside: its filters miss their limits"
+        return FAILURES.get(
+            str(record.get("cause")), "Set the unit aside: what plays is not what its filters should do"
+        )
     return REMEDIES.get(str(record.get("cause")), "Correct the test box, then repeat the same unit")
 
 

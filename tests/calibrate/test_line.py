@@ -358,14 +358,14 @@ def heard_through(filters: FilterSet, h: np.ndarray) -> ImpulseResponse:
 
 
 def responses(h: np.ndarray, names: tuple[str, ...]) -> ImpulseResponse:
-    """A set at two monitors."""
+    """A set at two or three monitors."""
     table = np.array([(0.0, 0.0, 0.0, 0.0, 0.0, "monitor")], dtype=POSITION)
     snr = np.full(h.shape[:3], 60.0)
     return ImpulseResponse(
         h,
         fs=FS,
         positions=table,
-        mics=("a", "b"),
+        mics=("a", "b", "c")[: h.shape[1]],
         drivers=names,
         zero=0,
         unit="Pa/FS",
@@ -401,6 +401,46 @@ def test_monitors_report_what_is_deployed() -> None:
         assert len(verdict.causes) == 1
         assert words in verdict.causes[0]
         assert "'y'" in verdict.causes[0]
+
+
+def test_what_happens_to_the_box_between_two_captures_is_not_the_units_fault() -> None:
+    """Three microphones: with two, the drivers' gains explain one that is off as well."""
+    h = np.random.default_rng(4).standard_normal((3, 3, 256)) * np.exp(-np.arange(256) / 12.0)
+    unit, mine = responses(h[None], ("x", "y", "z")), made(1)
+    good = heard_through(mine, h)
+    one = np.array(good.h)
+    one[:, 1] *= 0.5
+    echo = np.array(good.h)
+    echo[..., 24:] += 0.3 * good.h[..., :-24]
+    for change, fault, box in (
+        (0.7 * good.h, "box level", True),
+        (one, "microphone b response", True),
+        (good.h[:, :, ::-1], "deployed filters", False),
+        (echo, monitoring.UNEXPLAINED, False),
+    ):
+        found = monitoring.judged(replace(good, h=change), unit, mine, {})
+        assert (found.passed, found.fault, found.box) == (False, fault, box), found.causes
+    swapped = heard_through(mine, h[:, [2, 1, 0]])
+    assert monitoring.judged(swapped, unit, mine, {}).causes == ("drivers 'x' and 'z' are swapped",)
+
+
+def test_noise_is_no_fault_of_the_unit_and_hides_none() -> None:
+    """A difference counts beyond twice the energy that the noise is expected to have."""
+    rng = np.random.default_rng(5)
+    h = rng.standard_normal((2, 3, 256)) * np.exp(-np.arange(256) / 12.0)
+    unit, mine = responses(h[None], ("x", "y", "z")), made(1)
+    good = heard_through(mine, h)
+    sigma = 0.12 * float(np.sqrt(np.mean(good.h**2)))
+    noise = sigma * rng.standard_normal(good.h.shape)
+    each = [np.full((1, 2, n, 129), s * np.sqrt(256)) for n, s in ((2, sigma), (3, 0.0))]
+    quiet = monitoring.judged(replace(good, h=good.h + noise), unit, mine, {}, (each[0], each[1]))
+    assert (quiet.passed, quiet.fault, quiet.box) == (False, "noise", True), quiet
+    assert quiet.noise_db == pytest.approx(quiet.error_db, abs=1.0)
+    spoilt = np.array(h)
+    spoilt[:, 1] *= -1.0
+    bad = heard_through(mine, spoilt)
+    found = monitoring.judged(replace(bad, h=bad.h + noise), unit, mine, {}, (each[0], each[1]))
+    assert found.causes == ("driver 'y' has its polarity inverted",)
 
 
 def test_a_verification_at_the_monitors_is_lowered_to_the_spl_limit(tmp_path: Path) -> None:
