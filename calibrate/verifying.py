@@ -99,7 +99,7 @@ def verify(
     else:
         verdict = verified(run_folder, yes, delay, limits, fault, through=(through, upmixes, runs), exported=exported)
     data, passed = run.summary(verdict) | {"changed_since": named(run.changes(run_folder))}, verdict.passed
-    lines = run.records.operator(verdict, unit) if plain else verification.verdict_text.lines(verdict)
+    lines = run.records.operator(verdict, unit, golden=is_golden) if plain else verification.verdict_text.lines(verdict)
     if kept and is_golden:
         new, drifts = run.golden.compared(known, verdict, unit, rig, utc_now())
         if new:

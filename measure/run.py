@@ -421,8 +421,11 @@ def _until_good(
             return list(splice.heard)
     place = "" if plan.name in FIXED else f"{capture.pose.text()}, "
     kept = f"Captures so far are kept; continue with: {again(session.path)}"
+    always = (
+        "; all had bursts: where the room is quiet, the unit or something near it rattles" if len(bad) == made else ""
+    )
     raise Held(
-        f"{plan.name}, {place}{_whose(plan, capture)}: {made} captures were rejected, the last one: {reason}",
+        f"{plan.name}, {place}{_whose(plan, capture)}: {made} captures were rejected, the last one: {reason}{always}",
         kept if session.path.name == SESSION else "",  # a verification starts over
     )
 

@@ -66,6 +66,11 @@ class Gauge:
         whole = float(np.hypot(self.sigma, self.units))
         return 100.0 * self.sigma / whole if whole > 0 else 0.0
 
+    @property
+    def categories(self) -> int:
+        """Number of distinct categories, ``1.41 units / gauge``; 5 or more are wanted. A column of the page."""
+        return int(min(1.41 * self.units / self.sigma, 999)) if self.sigma > 0 else 999
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:

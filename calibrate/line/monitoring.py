@@ -23,7 +23,7 @@ from sweetspot.measure.shot import ALL
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Complex, Float, from_db
+from sweetspot.rigs.units import Complex, Float, db, from_db
 
 BAND_HZ = (300.0, 6300.0)
 STIMULI = ("left", "right")
@@ -154,7 +154,7 @@ def judged(
     noise_db = None if noise is None else _over_db(power, want)
 
     def verdict(fault: str, *causes: str, box: bool = False) -> MonitorVerdict:
-        return MonitorVerdict(not fault, error, named, causes, fault, box, noise_db)
+        return MonitorVerdict(not fault, error, named, causes, fault, box=box, noise_db=noise_db)
 
     if error <= ERROR_DB:
         return verdict("")
@@ -179,12 +179,12 @@ def _of_box(got: Complex, want: Complex, mics: tuple[str, ...], driver_db: float
     most = min(ERROR_DB, driver_db - BETTER_DB) if len(mics) > 1 else -np.inf
     g = complex(np.vdot(want, got) / max(float(np.sum(np.abs(want) ** 2)), 1e-300))
     if g.real > DEAD and _error_db(got, g * want) <= ERROR_DB:
-        text = f"everything is {20.0 * np.log10(abs(g)):+.1f} dB off since the unit's capture"
+        text = f"everything is {db(g):+.1f} dB off since the unit's capture"
         return "box level", f"{text}: check the amplifier's and the preamplifier's gain"
     for m, name in enumerate(mics):
         rest = [i for i in range(len(mics)) if i != m]
         if _error_db(got[rest], want[rest]) <= most:
-            level = 20.0 * np.log10(np.linalg.norm(got[m]) / max(float(np.linalg.norm(want[m])), 1e-300) + 1e-12)
+            level = db(np.linalg.norm(got[m]) / max(float(np.linalg.norm(want[m])), 1e-300))
             text = f"only microphone {name!r} differs from the prediction (level {level:+.1f} dB): check it first"
             return f"microphone {name} response", text
     return None

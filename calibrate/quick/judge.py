@@ -10,6 +10,7 @@ distributions" 1, ch. 20). What the model was not taught (a leak, a missing gril
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ EXCESS, WEIGHT = 0.6, 3.0
 """Assumed mean excess of log distances in the tail, and its weight in observations."""
 
 DEAD_DB, LEVEL_DB, DELAY_S, BAND_DB = -20.0, 1.0, 15e-6, 1.5
+MICROPHONE_DB = 0.4
+"""Level of a microphone, off alike for every driver of a unit beyond its limits, that is taken for the box's fault."""
 OPPOSITE_RAD = 2.3
 ALIKE_S = 5e-6
 """Arrivals that differ less between drivers are alike."""
@@ -116,21 +119,38 @@ def findings(
         return ()
     far = [f"distance {one.distance:.1f}, limit {most:.1f}" for one in found]
     alone = [d for d in beyond if beside.beyond(d)]
-    return _box(model, y, beyond, alone) or tuple(
+    return _box(model, y, mean, beyond, alone) or tuple(
         _driver(model, y, d, mean, beside, far[d], all_of=len(beyond) == len(y) > 2) for d in beyond
     )
 
 
-def remarks(model: GoldenModel, beside: Beside) -> tuple[str, ...]:
-    """Remarks on an accepted unit: features beyond a part of their limits, which are corrected."""
+def remarks(model: GoldenModel, y: Complex, beside: Beside) -> tuple[str, ...]:
+    """Remarks on an accepted unit: drift of the box, and features beyond a part of their limits, corrected."""
     units = (("dB", 1.0), ("dB", 1.0), ("us", 1e6))
-    return tuple(
+    return _drift(model, y) + tuple(
         f"driver {name!r}: {feature} {scale * beside.values[k, d]:+.1f} {unit} re the others "
         f"(limit {scale * beside.limits[k]:.1f}): corrected"
         for d, name in enumerate(model.drivers)
         for k, (feature, (unit, scale)) in enumerate(zip(FEATURES, units, strict=True))
         if abs(beside.values[k, d]) > REMARKED * beside.limits[k]
     )
+
+
+def _drift(model: GoldenModel, y: Complex) -> tuple[str, ...]:
+    """Level and arrival that all drivers share at all microphones, where they are off the model's units."""
+    each = np.array(
+        [[_summed(model, one, judged(model.f, p)) for one in row] for row, p in zip(y, model.plays, strict=True)]
+    )
+    level, _, slope = (each[..., k] for k in range(3))  # (driver, mic)
+    found, shared, late = [], float(np.median(level)), float(np.median(slope))
+    if abs(shared) > LEVEL_DB and np.max(np.abs(level - shared)) < abs(shared):
+        found.append(
+            f"all drivers are {shared:+.1f} dB off the model's units: check the amplifier's and preamplifier's gain"
+        )
+    if abs(late) > DELAY_S and np.max(np.abs(slope - late)) < abs(late):
+        where = f"check the unit's seat and the air (the model is for {model.temperature_c:g} degrees C)"
+        found.append(f"all drivers are {_arrival(late)} at all microphones: {where}")
+    return tuple(found)
 
 
 def _gross(model: GoldenModel, y: Complex, d: int) -> bool:
@@ -149,11 +169,13 @@ def _summed(model: GoldenModel, g: Complex, inside: NDArray[np.bool_]) -> tuple[
     return float(np.median(NEPER_DB * g.real[inside])), float(np.median(np.abs(rest))), slope
 
 
-def _box(model: GoldenModel, y: Complex, beyond: list[int], alone: list[int]) -> tuple[UnitFault, ...]:
-    """One microphone, or all alike, off in the same way for every driver: not the unit.
+def _box(model: GoldenModel, y: Complex, mean: Complex, beyond: list[int], alone: list[int]) -> tuple[UnitFault, ...]:
+    """One microphone, two that are swapped, or all alike, off in the same way for every driver: not the unit.
 
     Parameters
     ----------
+    mean
+        Log spectra of the mean unit.
     beyond, alone
         Drivers beyond a limit, and those of them that are so beside the other drivers too.
     """
@@ -174,7 +196,30 @@ def _box(model: GoldenModel, y: Complex, beyond: list[int], alone: list[int]) ->
                 "preamplifier's gain",
             ),
         )
-    return _of_microphones(model, level) or _of_phase(model, y, inside)
+    return _of_swapped(model, y, mean, inside) or _of_microphones(model, level) or _of_phase(model, y, inside)
+
+
+def _of_swapped(
+    model: GoldenModel, y: Complex, mean: Complex, inside: list[NDArray[np.bool_]]
+) -> tuple[UnitFault, ...]:
+    """Two microphones where every driver responds as at the other one. One swapped pair of drivers is the unit's."""
+    alike = sum(_fits(y, d, mean, i) is not None for d, i in enumerate(inside))
+    if 0 < alike <= 2:
+        return ()
+
+    def apart(a: int, b: int) -> float:
+        """Squared difference at microphone ``a`` from the mean unit at ``b``."""
+        each = [(y[d, a] + mean[d, a] - mean[d, b]).real[i] for d, i in enumerate(inside)]
+        return float(sum(np.mean(one**2) for one in each))
+
+    pairs = list(combinations(range(y.shape[1]), 2))
+    gain = [(apart(a, b) + apart(b, a)) / max(apart(a, a) + apart(b, b), 1e-12) for a, b in pairs]
+    if not pairs or min(gain) > CLOSER:
+        return ()
+    one, other = (model.observed[m] for m in pairs[int(np.argmin(gain))])
+    also = ", or the channels of all drivers are" if alike else ""
+    text = f"microphones {one!r} and {other!r} are swapped{also}: check the microphones' cables first"
+    return (UnitFault("microphone", f"{one}, {other}", "swapped", text),)
 
 
 def _of_microphones(model: GoldenModel, level: Float) -> tuple[UnitFault, ...]:
@@ -187,7 +232,7 @@ def _of_microphones(model: GoldenModel, level: Float) -> tuple[UnitFault, ...]:
         own = level[:, m] - np.median(rest, axis=1)
         if abs(np.median(level[:, m])) <= abs(np.median(rest)):
             continue
-        if abs(np.median(own)) > LEVEL_DB and np.ptp(own) < abs(np.median(own)):
+        if abs(np.median(own)) > MICROPHONE_DB and np.ptp(own) < abs(np.median(own)):
             text = f"microphone {name!r} is {np.median(own):+.1f} dB off the others for every driver: check it first"
             out.append(UnitFault("microphone", name, "level", text))
     return tuple(out)

@@ -83,8 +83,8 @@ class Estimate:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Remarks on an accepted unit, which are corrected."""
-        return judge.remarks(self.model, self.beside) if self.accepted else ()
+        """Remarks on an accepted unit: what is corrected, and what has drifted."""
+        return judge.remarks(self.model, self.y, self.beside) if self.accepted else ()
 
     @property
     def text(self) -> str:

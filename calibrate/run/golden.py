@@ -17,8 +17,8 @@ from sweetspot.rigs.storage import json_value
 from sweetspot.rigs.storage import write as write_file
 
 NAME = "golden.json"
-DRIFT_DB = 0.5
-"""Largest difference of a metric of the golden unit from the first time, dB, unless its uncertainty is larger."""
+DRIFT = {"dB": 0.5, "°": 1.0, "µs": 5.0, "ms": 0.1, "": 0.5}
+"""Largest difference of a metric of the golden unit from the first time, by its unit, or its uncertainty if larger."""
 
 FAR_DB = {"difference": -35.0, "distortion": -45.0, "snr": 40.0}
 """Metrics that are not compared if they are far on the good side, with that value: there they are mostly noise."""
@@ -51,17 +51,21 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceDrift:
-    """One changed metric of the golden unit, dB."""
+    """One changed metric of the golden unit."""
 
     name: str
     was: float
     now: float
     limit: float
+    unit: str
 
     @property
     def text(self) -> str:
         """One line."""
-        return f"{self.name}: {self.now:.2f} dB, {self.was:.2f} dB at first (limit {self.limit:.1f} dB apart)"
+        now, was, limit = (
+            f"{x} {self.unit}".rstrip() for x in (f"{self.now:.2f}", f"{self.was:.2f}", f"{self.limit:.1f}")
+        )
+        return f"{self.name}: {now}, {was} at first (limit {limit} apart)"
 
 
 def read(folder: Path) -> Golden | None:
@@ -123,14 +127,15 @@ def compared(
 def _drift(key: str, was: float, verdict: Verification) -> ReferenceDrift | None:
     """Difference of a metric, if it exceeds the limit."""
     m = next((m for m in verdict.metrics if m.key == key), None)
-    now, limit = (m.heard, max(DRIFT_DB, m.guard)) if m else (float("nan"), DRIFT_DB)
+    unit = m.unit if m else KINDS[key].unit if key in KINDS else "dB"
+    now, limit = (m.heard, max(DRIFT[unit], m.guard)) if m else (float("nan"), DRIFT[unit])
     if key in FAR_DB:
         edge = FAR_DB[key]
         if (was < edge and now < edge) if edge < 0.0 else (was > edge and now > edge):
             return None
-    return (
-        None if abs(now - was) <= limit else ReferenceDrift(KINDS[key].name if key in KINDS else key, was, now, limit)
-    )
+    if abs(now - was) <= limit:
+        return None
+    return ReferenceDrift(KINDS[key].name if key in KINDS else key, was, now, limit, unit)
 
 
 def check_shift(folder: Path, known: Golden | None, hours: float, now: datetime, unit: str) -> None:

@@ -221,10 +221,12 @@ def check_new(folder: Path, unit: str) -> None:
         )
 
 
-def operator(verdict: Verification, unit: str) -> str:
-    """One big verdict and one next action, for who stands at the line."""
+def operator(verdict: Verification, unit: str, *, golden: bool = False) -> str:
+    """One big verdict and one next action, for who stands at the line; of the golden unit :mod:`golden` says it."""
     word = {"pass": "PASS", "grey": "AGAIN", "fail": "FAIL"}[verdict.verdict]
     lines = [f"{BIG[word]}", f"unit {unit}"]
+    if golden:
+        return "\n".join(lines)
     if verdict.passed:
         lines.append("Next: take the unit off, put the next one on.")
     elif verdict.verdict == "grey":

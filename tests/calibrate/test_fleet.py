@@ -22,10 +22,10 @@ import pytest
 
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.fleet import capability, jobs, population
+from sweetspot.calibrate.fleet import capability, jobs, page, population
 from sweetspot.calibrate.fleet import run as fleet
 from sweetspot.calibrate.fleet.cluster import on_cluster
-from sweetspot.calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome
+from sweetspot.calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome, UnitSummary
 from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
 from sweetspot.calibrate.run import calibrate
 from sweetspot.measure.session import VERIFICATION, Session
@@ -82,6 +82,17 @@ def test_gauge_finds_the_spreads_that_were_put_in() -> None:
     assert g.reproducibility == pytest.approx(0.3 / np.sqrt(2.0), rel=0.1)
     assert g.units == pytest.approx(0.8, rel=0.1)
     assert capability.gauge([row(1.0, "a"), row(2.0, "b")]) is None
+
+
+def test_the_page_shows_the_gauge_of_units_that_were_measured_twice(tmp_path: Path) -> None:
+    rng = np.random.default_rng(12)
+    rows = [row(float(v + rng.normal(0.0, 0.1)), f"u{i}") for i, v in enumerate(rng.normal(10, 1, 40)) for _ in "ab"]
+    found = capability.of_figures(rows)
+    written = page.write(tmp_path / "fleet.html", UnitSummary(40, 80, 1.0, []), rows, found)
+    gauge = found[0].gauge
+    assert gauge is not None
+    assert f'<td class="n">{gauge.categories}</td>' in written.read_text(encoding="utf-8")
+    assert gauge.categories == int(1.41 * gauge.units / gauge.sigma)
 
 
 def test_limits_leave_good_units_in_and_are_tightened_by_the_gauge() -> None:

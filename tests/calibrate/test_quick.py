@@ -271,6 +271,31 @@ def test_a_microphone_that_is_off_is_not_the_units_fault(place: Path, model: Gol
     assert [(x.what, x.name) for x in found] == [("microphone", "aside")]
     found = quick.estimate(model, "0" * 64, replace(ir, h=0.5 * ir.h), error).findings
     assert [(x.what, x.cause) for x in found] == [("box", "level")]
+    found = quick.estimate(model, "0" * 64, replace(ir, h=ir.h[:, ::-1]), error).findings
+    assert [(x.what, x.name, x.cause) for x in found] == [("microphone", "front, aside", "swapped")]
+
+
+def test_a_microphone_that_is_off_by_less_than_1_db_is_not_the_units_fault(place: Path, model: GoldenModel) -> None:
+    """Where microphones repeat well, units are refused before it reaches 1 dB: for the microphone then."""
+    ir, error = monitors(place)
+    h = np.array(ir.h)
+    h[:, 1] *= 10.0 ** (0.8 / 20.0)
+    off = quick.estimate(model, "0" * 64, replace(ir, h=h), error)
+    found = judge.findings(model, off.y, off.drivers, np.zeros_like(off.y), 0.0, off.beside)
+    assert [(x.what, x.name) for x in found] == [("microphone", "aside")]
+
+
+def test_what_all_drivers_share_is_remarked(place: Path, model: GoldenModel) -> None:
+    """A gain and an arrival that good units do not have together: the box has drifted, or the air is warmer."""
+    ir, error = monitors(place)
+    n = ir.h.shape[-1]
+    early = np.exp(2j * np.pi * np.fft.rfftfreq(2 * n, 1.0 / ir.fs) * 25e-6)
+    h = 0.75 * np.fft.irfft(np.fft.rfft(ir.h, 2 * n) * early, 2 * n)[..., :n]
+    y, _ = quick.observed(model, replace(ir, h=h), error, model.by)
+    found = judge.remarks(model, y, features.Beside(np.zeros((3, 3)), np.ones(3), np.ones(3)))
+    assert len(found) == 2
+    assert "all drivers are -2" in found[0]
+    assert "us early at all microphones" in found[1]
 
 
 def test_what_is_off_alike_for_every_driver_is_the_test_box(place: Path, model: GoldenModel) -> None:
