@@ -13,6 +13,13 @@ ONE     = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 DEBIAN  = libportaudio2 jackd2 chromium brutefir jconvolver ffmpeg gcc libc6-dev clang lilv-utils lv2-dev jalv sordi libjack-jackd2-dev \
           pipewire pipewire-bin pipewire-jack wireplumber dbus openssl
 
+# A package without a wheel for this Python is built from source, which fails after a page of other words.
+INSTALL = echo "Installing packages in $(VENV)"; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e $(1) || { echo; \
+	echo "Packages could not be installed for $$($(BIN)/python --version), see above. Tested are Python 3.11 to 3.14; for a"; \
+	echo "newer one some packages may have no wheel yet. With another Python: make clean, then for instance"; \
+	echo "  make $(or $(MAKECMDGOALS),demo) PYTHON=python3.13"; exit 1; }
+
 .PHONY: demo test lint mutants faults soak bench bench-short profile debian links clean
 .DELETE_ON_ERROR:
 
@@ -31,7 +38,7 @@ lint: $(VENV)/.ready-dev
 
 # Hours: every change of a line in what protects hardware and decides must make a test fail; or: make mutants GROUPS=guard
 mutants: $(VENV)/.ready-dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,mutants]"
+	@$(call INSTALL,".[dev,mutants]")
 	$(ONE) $(BIN)/python tests/mutants.py $(GROUPS)
 
 faults: $(VENV)/.ready-dev
@@ -59,7 +66,7 @@ profile: $(VENV)/.ready-dev
 	$(ONE) $(BIN)/python tests/bench/commands.py
 
 $(VENV)/.ready-bench: $(VENV)/.ready-dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,bench]"
+	@$(call INSTALL,".[dev,bench]")
 	touch $@
 
 # Debian packages of the tests: audio server, browser, engines to compare with. From Debian 13 on, jack_wait and
@@ -81,12 +88,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@$(call INSTALL,.)
 	@$(MAKE) --no-print-directory links
 	touch $@
 
 $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@$(call INSTALL,".[dev]")
 	@$(MAKE) --no-print-directory links
 	touch $@ $(VENV)/.ready
 

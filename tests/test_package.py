@@ -58,6 +58,20 @@ def test_source_distribution_holds_all_that_its_tests_need(source: Path, tmp_pat
     assert {n for n in tracked() if not n.startswith((".ci/", ".gitignore"))} <= names
 
 
+def test_a_python_without_wheels_of_all_packages_is_told_which_ones_are_tested(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    python.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.99.1 && exit\necho no wheel; exit 1\n')
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["make", "test", "-o", "debian", f"VENV={tmp_path}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "for Python 3.99.1, see above. Tested are Python 3.11 to 3.14" in done.stdout
+    assert "make test PYTHON=python3." in done.stdout
+    assert not (tmp_path / ".ready-dev").exists()
+
+
 def test_installed_wheel_runs_by_itself(wheel: Path, tmp_path: Path) -> None:
     target = tmp_path / "site"
     subprocess.run(
