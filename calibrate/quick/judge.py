@@ -196,20 +196,21 @@ def _box(model: GoldenModel, y: Complex, mean: Complex, beyond: list[int], alone
                 "preamplifier's gain",
             ),
         )
-    return _of_swapped(model, y, mean, inside) or _of_microphones(model, level) or _of_phase(model, y, inside)
+    return _of_swapped(model, y, mean) or _of_microphones(model, level) or _of_phase(model, y, inside)
 
 
-def _of_swapped(
-    model: GoldenModel, y: Complex, mean: Complex, inside: list[NDArray[np.bool_]]
-) -> tuple[UnitFault, ...]:
-    """Two microphones where every driver responds as at the other one. One swapped pair of drivers is the unit's."""
-    alike = sum(_fits(y, d, mean, i) is not None for d, i in enumerate(inside))
+def _of_swapped(model: GoldenModel, y: Complex, mean: Complex) -> tuple[UnitFault, ...]:
+    """Two microphones where every driver responds as at the other one. One swapped pair of drivers is the unit's.
+
+    Over all that a driver plays: two microphones ahead differ at high frequencies only.
+    """
+    alike = sum(_fits(y, d, mean, judged(model.f, p)) is not None for d, p in enumerate(model.plays))
     if 0 < alike <= 2:
         return ()
 
     def apart(a: int, b: int) -> float:
         """Squared difference at microphone ``a`` from the mean unit at ``b``."""
-        each = [(y[d, a] + mean[d, a] - mean[d, b]).real[i] for d, i in enumerate(inside)]
+        each = [(y[d, a] + mean[d, a] - mean[d, b]).real[p] for d, p in enumerate(model.plays)]
         return float(sum(np.mean(one**2) for one in each))
 
     pairs = list(combinations(range(y.shape[1]), 2))

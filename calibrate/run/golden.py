@@ -20,6 +20,9 @@ NAME = "golden.json"
 DRIFT = {"dB": 0.5, "°": 1.0, "µs": 5.0, "ms": 0.1, "": 0.5}
 """Largest difference of a metric of the golden unit from the first time, by its unit, or its uncertainty if larger."""
 
+SHOWN = 3
+"""Changed metrics that a refusal lists."""
+
 FAR_DB = {"difference": -35.0, "distortion": -45.0, "snr": 40.0}
 """Metrics that are not compared if they are far on the good side, with that value: there they are mostly noise."""
 
@@ -150,8 +153,9 @@ def check_shift(folder: Path, known: Golden | None, hours: float, now: datetime,
         return
     anew = f"sweetspot verify RUN-OF-{known.unit} --golden --records {folder}"
     if known.drifted:
+        more = f"; and {len(known.drifted) - SHOWN} more, see {NAME}" if len(known.drifted) > SHOWN else ""
         raise BadInput(
-            f"the golden unit {known.unit} had changed at its last check ({'; '.join(known.drifted)}): "
+            f"the golden unit {known.unit} had changed at its last check ({'; '.join(known.drifted[:SHOWN])}{more}): "
             f"the rig has drifted. Correct it, then check the golden unit: {anew}"
         )
     age = now.astimezone(UTC) - datetime.fromisoformat(known.checked_utc)

@@ -285,6 +285,16 @@ def test_a_microphone_that_is_off_by_less_than_1_db_is_not_the_units_fault(place
     assert [(x.what, x.name) for x in found] == [("microphone", "aside")]
 
 
+def test_microphones_that_differ_at_high_frequencies_only_are_swapped_too(place: Path, model: GoldenModel) -> None:
+    ir, error = monitors(place)
+    own = quick.estimate(model, "0" * 64, ir, error)
+    mean = np.zeros_like(own.y)
+    mean[:, 1, model.f > 8500.0] = np.linspace(0.5, 1.0, len(mean))[:, None]
+    y = mean[:, ::-1] - mean
+    found = judge.findings(model, y, own.drivers, mean, 0.0, own.beside)
+    assert [(x.what, x.cause) for x in found] == [("microphone", "swapped")]
+
+
 def test_what_all_drivers_share_is_remarked(place: Path, model: GoldenModel) -> None:
     """A gain and an arrival that good units do not have together: the box has drifted, or the air is warmer."""
     ir, error = monitors(place)
