@@ -79,8 +79,10 @@ def calibrate(
         gating, matching = design.filter, design.filter.match_ears
         known = auditory.footing(run, gating, matching, partial(_read, run)) if with_zone else None
         loading.join()
-        later = forked.Later[auditory.Filters]()
-        with forked.begun([partial(auditory.listened, run, known, extent, later)] * with_zone) as listening:
+        with (
+            forked.Later[auditory.Filters]() as later,
+            forked.begun([partial(auditory.listened, run, known, extent, later)] * with_zone) as listening,
+        ):
             made, ears, plain = _fit(run, design, left_out=left_out, step=step, ready=lambda *it: later.give(it))
             kept = to_keep(made, plain) | {"at_ears": nominal(ears)}
             if with_zone:

@@ -66,6 +66,7 @@ class ListenerAhead:
 
     def __exit__(self, *_: object) -> None:
         self._work.__exit__()
+        self._ears.__exit__()
 
 
 def _listened(run: Path, fitted: Fitted, ears: Callable[[], MeasuredSet]) -> tuple[Assessment, UnitImage]:

@@ -26,13 +26,22 @@ Value = TypeVar("Value")
 class Later(Generic[Value]):
     """A value that a function on another core waits for: made before it is begun, given when the value is known.
 
-    One copy of this process can wait for it, by a call; in this process a call finds what was given.
+    One copy of this process can wait for it, by a call; in this process a call finds what was given. As a context, it
+    closes its pipe where nothing was given.
     """
 
     def __init__(self) -> None:
         there, here = os.pipe()
         self._there, self._here = os.fdopen(there, "rb"), os.fdopen(here, "wb")
         self._given: list[Value] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._given:
+            self._there.close()
+            self._here.close()
 
     def give(self, value: Value) -> None:
         """Send the value, in a thread: a pipe holds less than a filter set until somebody reads."""

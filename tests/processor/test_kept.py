@@ -139,6 +139,14 @@ def test_work_on_another_core_waits_for_what_is_given_later() -> None:
     assert forked.begun([seen], here=True)() == [(os.getpid(), "filters", float(large.sum()))]
 
 
+def test_a_value_that_is_never_given_leaves_no_pipe_open() -> None:
+    """A fleet with many sessions that cannot be fitted would open one for each."""
+    with forked.Later[int]() as later, forked.begun([later]):
+        pass
+    with pytest.raises(ValueError, match="closed"):
+        later()
+
+
 def test_work_that_waits_for_a_process_that_ended_ends_too() -> None:
     text = (
         "import os\nfrom sweetspot.measure.share import forked\nlater = forked.Later()\n"
