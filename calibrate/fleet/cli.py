@@ -158,7 +158,7 @@ def limits(
     with Ledger.reading(folder) as ledger:
         rows, left_out = _current(ledger, folder)
     rows = population.alike(rows, folder, like)
-    good = capability.good(rows)
+    good = [row for row in capability.good(rows) if row["passed"] is not None]
     found = capability.of_figures(good)
     derived = capability.limits(found, sigmas, guard)
     if not derived:
@@ -169,7 +169,7 @@ def limits(
         )
         bad = f"all of the {verified} verified runs failed or are outliers; see: sweetspot fleet stats {folder}"
         raise BadInput(left_out or f"{folder}: {bad if verified else none}")
-    count = len({r["run"] for r in good if r["passed"] is not None})
+    count = len({r["run"] for r in good})
     data = {"runs": count, "limits": [asdict(d) | {"limit": d.limit} for d in derived]}
     lines = [
         f"  {d.metric.replace('+-', '±'):<42} {d.sense} {d.limit:8.2f} {d.unit:<2}  (guard band {d.guard:.2f})"

@@ -565,10 +565,12 @@ def test_runs_of_several_kinds_are_told_apart(tmp_path: Path, sweetspot: Typed) 
             }
             figure = Figure("verify", "balance", 0.1 * number, 0.0, 1.0, "at most", True)
             ledger.keep(Outcome(str(tmp_path / unit), "done", "", about, (figure,)))
-    for words in ("stats", "limits"):
+        fitted = {"unit": "F", "rig": "one", "kind": "96 kHz", "created_utc": "2026-01-09", "session_sha256": "F"}
+        ledger.keep(Outcome(str(tmp_path / "F"), "done", "", fitted, (Figure("fit", "mean", 1.0),)))
+    for words, count in (("stats", 3), ("limits", 2)):  # limits come from verified runs alone
         mixed = sweetspot("fleet", words, tmp_path)
         assert mixed.returncode == 0
-        assert "runs of 2 kinds are pooled" in mixed.stdout
+        assert f"runs of {count} kinds are pooled" in mixed.stdout
         assert "--like C: 1 run, 44 kHz, rig one" in mixed.stdout
         chosen = sweetspot("fleet", words, tmp_path, "--like", "B", "--json")
         assert chosen.returncode == 0, chosen.stderr
