@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.plant.metrics import NULLS as NULLS
     from sweetspot.calibrate.plant.metrics import OCTAVES as OCTAVES
     from sweetspot.calibrate.plant.positions import nearest_ahead as nearest_ahead
+    from sweetspot.calibrate.plant.prediction import PLAYED_DB as PLAYED_DB
     from sweetspot.calibrate.plant.prediction import Prediction as Prediction
     from sweetspot.calibrate.plant.prediction import RoomPrediction as RoomPrediction
     from sweetspot.calibrate.plant.prediction import bare as bare

@@ -11,12 +11,17 @@ import numpy as np
 
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.plant.gate import Gate
-from sweetspot.calibrate.plant.metrics import sides_alone
+from sweetspot.calibrate.plant.metrics import near_and_far, sides_alone
 from sweetspot.calibrate.plant.spectrum import frequencies, grid, transform
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges, band_means
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.arrays import frozen
-from sweetspot.rigs.units import Complex, Float
+from sweetspot.rigs.units import Complex, Float, power_db
+
+PLAYED_DB = 18.0
+"""Third octaves this far below those that play, at the bottom of a unit's band, are not played: protection filters and
+the drivers' own slopes leave so little there that neither the gate nor noise lets it be judged."""
 
 
 def check_shapes(record: Any, **wanted: tuple[int, ...]) -> None:
@@ -147,13 +152,27 @@ class Prediction:
 
     @property
     def lowest(self) -> float:
-        """Lowest frequency that the ears' gate resolves and that is judged, Hz."""
+        """Lowest frequency that the ears' gate resolves and that the unit plays, Hz: direct sound is judged above."""
+        return max(self.resolved, self.played)
+
+    @property
+    def resolved(self) -> float:
+        """Lowest frequency that the ears' gate resolves, Hz."""
         return self.whole.gate.lowest if self.whole else 0.0
 
     @property
     def polar_lowest(self) -> float:
-        """The same of the polar set."""
-        return self.whole.polar_gate.lowest if self.whole else 0.0
+        """:attr:`lowest` of the polar set."""
+        return max(self.whole.polar_gate.lowest if self.whole else 0.0, self.played)
+
+    @property
+    def played(self) -> float:
+        """Lower edge of the lowest third octave in which left and right play, Hz; 0 if that is the lowest of all."""
+        near, _ = near_and_far(self.score)
+        level = power_db(np.maximum(band_means(np.mean(np.abs(near) ** 2, axis=(0, 1)), self.f), 1e-300))
+        usual = np.median(level[level > level.max() - PLAYED_DB])
+        first = int(np.argmax(level > usual - PLAYED_DB))
+        return float(band_edges(THIRD_OCTAVES)[0][first]) if first else 0.0
 
 
 def bare(filters: FilterSet, f: Float, far: Complex) -> Complex:

@@ -80,7 +80,8 @@ def bands(fitted: Fitted, rig: Description) -> tuple[ExplainedBand, ...]:
             counted = levels[0] + _excess_db(fitted, i, rows & (fitted.limits[i] == limit), rows)
             reason = _reason(limit, counted, *levels)
             if not resolved[b]:
-                reason = f"not judged, the gate resolves {p.lowest:.0f} Hz and above; {reason}"
+                why = "the gate resolves" if p.lowest == p.resolved else "the unit plays"
+                reason = f"not judged, {why} {p.lowest:.0f} Hz and above; {reason}"
             out.append(
                 ExplainedBand(
                     side,

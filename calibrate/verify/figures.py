@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.plant import (
     CONTRAST_BAND,
+    PLAYED_DB,
     BandLevels,
     MeasuredSet,
     Prediction,
@@ -175,22 +176,30 @@ def reached(prediction: Prediction) -> dict[str, float]:
 def levels(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
     """Near-ear levels and balance.
 
-    Levels more than 30 dB below the median third octave of their stimulus count as 30 dB below it: there it does not
-    play, and ringing that the measured windows cut off is all there is, unless something plays that should not.
+    Levels more than 30 dB below the median third octave of their stimulus, or 18 dB below the unit's band, count as
+    that: there it does not play, and ringing that the measured windows cut off is all there is, unless something plays
+    that should not.
     """
     want, got = near = c.ears.at(NEAR_AND_BOTH)
-    inside = gate.resolved(prediction.lowest)
-    floor = np.median(want.db[..., inside], axis=-1, keepdims=True) + float(power_db(residual.SILENT))
-    gap = replace(near.gap, db=np.maximum(got.db, floor) - np.maximum(want.db, floor))
+    inside, played = gate.resolved(prediction.resolved), gate.resolved(prediction.lowest)
+    deep = np.where(played, float(power_db(residual.SILENT)), -PLAYED_DB)
+    floor = np.median(want.db[..., played], axis=-1, keepdims=True) + deep
+    silent = np.maximum(got.db, want.db) <= floor
+    gap = near.gap
+    gap = BandLevels(
+        np.maximum(got.db, floor) - np.maximum(want.db, floor),
+        np.where(silent, 0.0, gap.own),
+        np.where(silent, 0.0, gap.shared),
+    )
     worst = np.unravel_index(int(np.argmax(np.abs(gap.db) * inside)), gap.db.shape)
 
     def largest(db: Float) -> Float:
         return np.asarray(np.abs(db)[..., inside].max(axis=CELLS))
 
     def balance(db: Float) -> Float:
-        return np.asarray(np.abs((db[..., 0, :] - db[..., 1, :])[..., inside].mean(axis=(-2, -1))))
+        return np.asarray(np.abs((db[..., 0, :] - db[..., 1, :])[..., played].mean(axis=(-2, -1))))
 
-    make, low = MetricBuilder(c, limits), hertz(float(THIRD_OCTAVES[inside][0]))
+    make, low = MetricBuilder(c, limits), hertz(float(THIRD_OCTAVES[played][0]))
     return (
         make.one(
             "near_level",

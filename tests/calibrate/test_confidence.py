@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import Limits, read_limits
-from sweetspot.calibrate.plant import metrics, uncertainty
+from sweetspot.calibrate.plant import Prediction, metrics, uncertainty
 from sweetspot.calibrate.plant.uncertainty import BandLevels, UncertainResponse
 from sweetspot.calibrate.verify import figures
 from sweetspot.calibrate.verify.comparison import Compared
@@ -17,6 +17,7 @@ from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.metric_kinds import KINDS, limit_of
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import power_db
 
 FS, N = 47872, 2048
 F = np.fft.rfftfreq(N, 1.0 / FS)
@@ -174,7 +175,7 @@ def test_near_ear_levels_are_judged_where_something_plays() -> None:
         measured[1, 1, 2, where] = db
         known = (BandLevels(x, np.zeros_like(x), np.zeros_like(x)) for x in (level, measured))
         c = SimpleNamespace(ears=Compared(*known), sure=False)
-        near, _ = figures.levels(c, SimpleNamespace(lowest=100.0), Limits())  # type: ignore[arg-type]
+        near, _ = figures.levels(c, SimpleNamespace(lowest=100.0, resolved=100.0), Limits())  # type: ignore[arg-type]
         return near
 
     at_200, at_1000 = (int(np.argmin(np.abs(THIRD_OCTAVES - f))) for f in (200.0, 1000.0))
@@ -186,6 +187,33 @@ def test_near_ear_levels_are_judged_where_something_plays() -> None:
     assert "200 Hz, position 2" in hum.explanation
     assert judged(at_1000, -60.0).heard == pytest.approx(30.0)
     assert judged(at_1000, -17.0).heard == pytest.approx(2.0)
+
+
+def test_below_the_band_of_a_unit_only_what_should_not_play_is_judged() -> None:
+    """A phone that plays from 500 Hz: the slope of its protection filter at 400 Hz is uncertain and not judged."""
+    f = np.linspace(0.0, 24000.0, 4801)
+    score = np.full((2, 2, 3, len(f)), 0.1, dtype=complex)
+    score[..., f < 447.0] *= 10.0 ** (-20.0 / 20.0)
+    score[..., f < 355.0] *= 1e-3
+    nothing = np.zeros((0, len(f)))
+    prediction = Prediction(f, score, score, nothing, np.zeros(0), np.zeros(len(f)), np.zeros(len(f)))
+    assert prediction.lowest == prediction.played == prediction.polar_lowest == pytest.approx(446.7, abs=0.1)
+    assert prediction.resolved == 0.0
+    level = np.asarray(power_db(band_means(np.abs(score) ** 2, f)))
+
+    def judged(db: float, u: float) -> Metric:
+        measured, own = level.copy(), np.where(THIRD_OCTAVES < 450.0, u, 0.0) * np.ones(level.shape)
+        measured[..., THIRD_OCTAVES < 450.0] += db
+        known = BandLevels(level, own, own), BandLevels(measured, own, own)
+        c = SimpleNamespace(ears=Compared(*known), sure=True)
+        near, balance = figures.levels(c, prediction, Limits())  # type: ignore[arg-type]
+        assert balance.heard == pytest.approx(0.0, abs=1e-9)
+        assert "500 Hz to 8 kHz" in balance.explanation
+        return near
+
+    quiet = judged(1.0, 10.0)
+    assert (quiet.verdict, quiet.heard, quiet.uncertainty) == ("pass", pytest.approx(0.0, abs=1e-9), 0.0)
+    assert judged(10.0, 0.0).heard == pytest.approx(8.0, abs=0.1), "above the floor it is a fault"
 
 
 def test_all_draws_at_once_are_those_of_one_after_the_other() -> None:
