@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -39,6 +39,10 @@ RunOpt = Annotated[
 ]
 LONG_S = 1800.0
 """Playing time, s, above which a plan needs confirmation."""
+
+PLOTS = ("responses", "impulse", "decay", "distortion", "polar", "directivity", "cta2034")
+MORE_PLOTS = ("reverberation", "group-delay", "step", "burst-decay", "average")
+"""Names of the plots of ``measure show``, and of those that are drawn only if asked for."""
 
 RUN_HELP = "Run folder; or a unit's folder or serial number for its latest run."
 MeasuredRun = Annotated[Path, typer.Argument(metavar="RUN", help=RUN_HELP, callback=located)]
@@ -287,7 +291,13 @@ def _report(run: Path, rig: str, as_json: bool) -> None:
 def pictures(
     run: MeasuredRun,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the pictures; by default RUN/show.")] = None,
-    only: Annotated[str | None, typer.Option("--only", help="Comma-separated plot names.")] = None,
+    only: Annotated[
+        str | None, typer.Option("--only", help=f"Comma-separated plot names: {', '.join((*PLOTS, *MORE_PLOTS))}.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help=f"All plots, also those drawn only by name: {', '.join(MORE_PLOTS)}.")
+    ] = False,
+    bands: Annotated[Literal["octave", "third"], typer.Option("--bands", help="Bands of reverberation.")] = "octave",
     kind: Annotated[Literal["png", "svg", "pdf"], typer.Option("--format", help="Image format.")] = "png",
     position: Annotated[
         int | None, typer.Option("--position", help="Head position, from 1; by default the nominal one.")
@@ -295,6 +305,15 @@ def pictures(
     smoothing: Annotated[
         int, typer.Option("--smoothing", help="Smoothing of 1/N octave; 0 for none.", min=0, max=96)
     ] = 24,
+    gate: Annotated[
+        float | None,
+        typer.Option(
+            "--gate",
+            help="Use only this many ms from each arrival on, without later reflections; valid from 1000/gate Hz.",
+            min=0.5,
+            max=10000.0,
+        ),
+    ] = None,
     vertical: Annotated[
         Path | None,
         typer.Option(
@@ -305,29 +324,26 @@ def pictures(
     ] = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Draw a session: responses, impulse and decay, distortion, polar maps, directivity, CTA-2034 curves."""
+    """Draw a session: responses, impulse and decay, reverberation, distortion, polar maps, directivity, CTA-2034."""
     from sweetspot.measure.share import forked, shown
 
     sideways = folder.session_file(vertical) if vertical else None
-    about: dict[str, Any] = {
-        "vertical": sideways,
-        "position": position,
-        "smoothing": 1.0 / smoothing if smoothing else 0.0,
-    }
-    with forked.begun([partial(shown.gather, folder.session_file(run), **about)]) as read:
+    how = shown.ShowOptions(
+        position, 1.0 / smoothing if smoothing else 0.0, bands, None if gate is None else gate / 1e3
+    )
+    with forked.begun([partial(shown.gather, folder.session_file(run), how, sideways)]) as read:
         with quick_start():
             from sweetspot.measure.share import figures  # matplotlib is slow to import
         (data,) = read()
-    names = figures.chosen(figures.pictures(data), only)
+    names = figures.chosen(figures.pictures(data), only, every=every)
     target = out or run / "show"
     paths = {name: target / f"{name}.{kind}" for name in names}
     with alone(run) if out is None else alone_in(out), tracked("Drawing", 1) as step:
-        table = figures.save_all(data, paths)
+        tables = figures.save_all(data, paths)
         step(str(target))
     files = [str(path) for path in paths.values()]
-    rows, text = table or (None, "")
-    found = {"run": str(run), "pictures": files} | ({} if rows is None else {"distortion": rows})
-    result(found, "\n".join([*files, text] if text else files), as_json=as_json)
+    found = {"run": str(run), "pictures": files} | {name.replace("-", "_"): rows for name, (rows, _) in tables.items()}
+    result(found, "\n".join([*files, *(text for _, text in tables.values())]), as_json=as_json)
 
 
 def export_(

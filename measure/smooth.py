@@ -12,6 +12,10 @@ THIRD_OCTAVES = np.array(
 )
 """Nominal centres of the third-octave bands of a verification, Hz (IEC 61260-1)."""
 
+NOMINAL_HZ = (50, 63, 80, 100, 125, 160, 200, 250, 315, 400, 500, 630, 800, 1000, 1250, 1600, 2000, 2500, 3150, 4000,
+              5000, 6300, 8000, 10000, 12500, 16000)  # fmt: skip
+"""Nominal centres of third octaves, Hz; every third from 63 Hz on is that of an octave (IEC 61260-1)."""
+
 SMOOTH_BINS = 9
 """Over which powers are smoothed before they are compared, or stand for the noise."""
 
@@ -61,6 +65,13 @@ def band_edges(centres: Float) -> tuple[Float, Float]:
     """Lower and upper edges of third-octave bands around exact base-ten centres, Hz."""
     exact = 1000.0 * 10.0 ** (np.round(10.0 * np.log10(centres / 1000.0)) / 10.0)
     return exact * 10.0**-0.05, exact * 10.0**0.05
+
+
+def thirds_within(low: float, high: float) -> Float:
+    """Nominal centres of the third octaves whose edges lie between two frequencies, Hz."""
+    centres = np.array(NOMINAL_HZ, dtype=float)
+    first, last = band_edges(centres)
+    return np.asarray(centres[(first >= low) & (last <= high)])
 
 
 def band_means(x: Float, f: Float, centres: Float = THIRD_OCTAVES) -> Float:

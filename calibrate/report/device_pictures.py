@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,9 +13,13 @@ from sweetspot.calibrate.report.evidence import FINE
 from sweetspot.calibrate.report.pictures import Picture, beside, picture
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share import plots as measured
+from sweetspot.measure.share import reverberation
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, db
+
+KINDS = {"decay time, s": tuple(reverberation.EVALUATED_DB), "clarity, dB": tuple(reverberation.EARLY_S)}
+"""Figures of a room by the axis that they share."""
 
 CUTS_HZ = (500.0, 1000.0, 2000.0, 4000.0)
 Around = dict[str, tuple[Float, Float]]
@@ -152,6 +157,41 @@ def snr_around(polar: ImpulseResponse) -> Picture:
         around,
         size=(5.6, 5.4),
     )
+
+
+def reverberation_times(ears: ImpulseResponse, rig: Description, drivers: Sequence[int]) -> list[Picture]:
+    """Decay times and clarity in octaves of these drivers at the scoring positions; nothing where none is to be had."""
+    some = ears.used_for("score") if np.any(ears.positions["use"] == b"score") else ears
+    part = replace(some, h=some.h[:, :, list(drivers)], drivers=tuple(some.drivers[d] for d in drivers),
+                   snr_db=some.snr_db[:, :, list(drivers)])  # fmt: skip
+    found = reverberation.of(part, [rig.driver[d].band_hz for d in drivers])
+    rows = {
+        kind: [(reverberation.SHOWN[name][0].split(",")[0], *found.mean(name)[:2]) for name in names]
+        for kind, names in KINDS.items()
+    }
+    mean = found.mean("t20_s")[0]
+    if not np.isfinite(mean).any():
+        return []
+
+    def draw(figure: Figure) -> None:
+        figure.subplots_adjust(hspace=0.55)
+        for ax, (kind, lines) in zip(figure.subplots(2, 1), rows.items(), strict=True):
+            measured.over_bands(ax, found.hz, lines, kind)
+            ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
+
+    names = ", ".join(d.replace("_", " ") for d in part.drivers)
+    told = ", ".join(f"{t:.2f} s at {hz:g} Hz" for hz, t in zip(found.hz, mean, strict=True) if np.isfinite(t))
+    return [
+        picture(
+            "reverberation",
+            "Reverberation in octaves",
+            f"EDT, T20, T30, C50 and C80 over octaves; T20 {told}.",
+            f"T20: {told}. Mean and standard deviation over ears and scoring positions of {names}; a band is left out "
+            "where the decay range or the bandwidth is too small (ISO 3382). More: measure show --only reverberation.",
+            draw,
+            size=(5.9, 5.4),
+        )
+    ]
 
 
 def reach(level: Float, least: float) -> tuple[float, float]:

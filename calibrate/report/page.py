@@ -278,10 +278,11 @@ PARTS: dict[str, Callable[[Evidence], list[Picture]]] = {
     "noise": _noise,
     "responses": _ear_responses,
     "plans": _plans,
+    "reverberation": lambda e: device_pictures.reverberation_times(e.ears, e.rig, e.fitted.reference),
 }
 """Parts of the page, each drawn from the run's evidence; long ones first."""
 
-EARLY = ("zones", "noise", "levels", "plans", "responses")
+EARLY = ("zones", "noise", "levels", "plans", "responses", "reverberation")
 """Parts that need nothing of the verification: they are drawn while it is read."""
 
 GROUPS = {
@@ -291,6 +292,6 @@ GROUPS = {
     "beam": ("beams",),
     "colour": ("colour",),
     "filters": ("filters",),
-    "layout": ("plans", "noise"),
+    "layout": ("plans", "noise", "reverberation"),
 }
 """Parts of each group of pictures in the page."""

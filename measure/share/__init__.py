@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from sweetspot.measure.share import figures as figures
     from sweetspot.measure.share import forked as forked
     from sweetspot.measure.share import plots as plots
+    from sweetspot.measure.share import reverberation as reverberation
     from sweetspot.measure.share import shown as shown
     from sweetspot.measure.share import sofa as sofa
     from sweetspot.measure.share import standard_errors as standard_errors

@@ -1,14 +1,19 @@
-"""Decay of responses: the energy decay curve, and the decay of the spectrum after the arrival."""
+"""Decay of responses: energy decay curve, decay of the spectrum after the arrival, decay of bursts."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from sweetspot.measure.delays import onset
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import TINY, Float, power_db
 
 RISE_S = 0.0005
 """Half-cosine with which each slice of the decay of the spectrum opens, s."""
+
+
+BURST_OCTAVES = 1.0 / 3.0
+"""Bandwidth of a burst, octaves."""
 
 
 def arrival(h: Float, zero: int) -> int:
@@ -57,7 +62,7 @@ def spectral_decay(h: Float, fs: int, start: int, seconds: float, f: Float, slic
     """
     rise = max(int(RISE_S * fs), 2)
     times = np.linspace(0.0, seconds, slices)
-    padded = np.concatenate([np.zeros(rise), h[max(start - rise, 0) :]])
+    padded = np.concatenate([np.zeros(max(rise - start, 0)), h[max(start - rise, 0) :]])
     n = 1 << (len(padded) - 1).bit_length()
     opening = 0.5 - 0.5 * np.cos(np.pi * np.arange(rise) / rise)
     bins = np.fft.rfftfreq(n, 1.0 / fs)
@@ -69,3 +74,32 @@ def spectral_decay(h: Float, fs: int, start: int, seconds: float, f: Float, slic
         left[at : at + rise] *= opening
         out[row] = np.interp(f, bins, np.abs(np.fft.rfft(left, n)))
     return power_db(out**2 / np.maximum(out.max() ** 2, TINY**2)), times
+
+
+def burst_decay(h: Float, fs: int, start: int, periods: Float, f: Float) -> Float:
+    """Decay of one response after a burst at each frequency, ``(period, frequency)`` in dB re that frequency's highest.
+
+    Envelopes of analytic filters whose response is a Gaussian :data:`BURST_OCTAVES` wide at half power (Morlet
+    wavelets), read at multiples of the period: fine in time at high, in frequency at low frequencies.
+
+    Parameters
+    ----------
+    h
+        ``(tap,)``.
+    start
+        Tap of the arrival: period 0.
+    periods
+        Times that are wanted, periods.
+    f
+        Frequencies that are wanted, Hz.
+    """
+    size = int(fft.next_fast_len(len(h) + fs // 20))
+    spectrum, bins = fft.fft(h, size)[: size // 2], np.arange(size // 2) * fs / size
+    width = (2.0 ** (0.5 * BURST_OCTAVES) - 2.0 ** (-0.5 * BURST_OCTAVES)) / (2.0 * np.sqrt(np.log(2.0)))
+    out = np.full((len(periods), len(f)), np.nan)
+    for column, hz in enumerate(f):
+        weight = np.exp(-0.5 * ((bins / hz - 1.0) / width) ** 2)
+        envelope = np.abs(fft.ifft(spectrum * weight, size)[: len(h)])
+        at = start + np.round(periods / hz * fs).astype(int)
+        out[at < len(h), column] = power_db((envelope[at[at < len(h)]] / max(envelope.max(), TINY)) ** 2)
+    return out

@@ -15,47 +15,70 @@ from matplotlib.figure import Figure
 
 from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.share import decay, directivity, forked, plots
+from sweetspot.measure.share import decay, directivity, forked, places, plots, reverberation, timing
 from sweetspot.measure.share.axes import PlainFigure
-from sweetspot.measure.share.shown import DistortionTable, Shown, distortion_table, distortions, named
+from sweetspot.measure.share.shown import Shown, distortion_table, distortions, named
+from sweetspot.measure.share.timing import Table
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import P_REF, Float, db, power_db
 
 COLUMNS = 4
-LONGEST_FIRST = ("cta2034", "decay", "polar", "distortion", "responses", "directivity", "impulse")
+LONGEST_FIRST = ("reverberation", "burst-decay", "cta2034", "decay", "polar", "distortion", "average", "group-delay",
+                 "responses", "directivity", "step", "impulse")  # fmt: skip
 """Pictures in the order in which cores take them."""
+
+ASKED = ("reverberation", "group-delay", "step", "burst-decay", "average")
+"""Pictures that are drawn only by name or with ``--all``."""
 
 MARGINS = {"left": 0.75, "right": 0.15, "top": 0.7, "bottom": 0.5, "below": 0.35, "beside": 0.15}
 """Around and between the axes of a picture, inches."""
 
+NAMES_ROW = 0.22
+"""Height of a row of names above axes, inches."""
+
+LEAST_OCTAVES = 1.0 / 6.0
+"""Least smoothing of group delays: in a room those of single frequencies are chaotic."""
+
 DECAY_S = 0.005
 """Length of a spectrum's decay in pictures, s."""
 
+PERIODS = 30.0
+"""Length of the decay of bursts in pictures, periods."""
 
-def pictures(shown: Shown) -> dict[str, Callable[[], Figure]]:
+
+Drawing = Callable[[], tuple[Figure, Table | None]]
+"""Makes a picture, and its figures if it has any."""
+
+
+def pictures(shown: Shown) -> dict[str, Drawing]:
     """All possible pictures by name, in reading order."""
-    found: dict[str, Callable[[], Figure]] = {}
+    found: dict[str, Drawing] = {}
     if shown.ears is not None:
-        ears = shown.ears
-        found["responses"] = lambda: _responses(shown, ears)
-        found["impulse"] = lambda: _impulses(shown, ears)
-        found["decay"] = lambda: _decays(shown, ears)
+        ears, whole = shown.ears, shown.whole or shown.ears
+        found["responses"] = lambda: (_responses(shown, ears), None)
+        found["impulse"] = lambda: (_impulses(shown, whole), None)
+        found["decay"] = lambda: (_decays(shown, ears, whole), None)
+        found["reverberation"] = lambda: _reverberation(shown, whole)
+        found["group-delay"] = lambda: _group_delays(shown, ears)
+        found["step"] = lambda: (_steps(shown, ears), None)
+        found["burst-decay"] = lambda: (_burst_decay(shown, ears), None)
+        found["average"] = lambda: _average(shown, ears)
     if shown.has_raw:
         found["distortion"] = lambda: _distortion(shown, *distortions(shown))
     if shown.polar is not None:
         polar = shown.polar
-        found["polar"] = lambda: _polar(shown, polar)
-        found["directivity"] = lambda: _directivity(shown, polar)
+        found["polar"] = lambda: (_polar(shown, polar), None)
+        found["directivity"] = lambda: (_directivity(shown, polar), None)
         if shown.vertical is not None:
             vertical = shown.vertical
-            found["cta2034"] = lambda: _cta2034(shown, polar, vertical)
+            found["cta2034"] = lambda: (_cta2034(shown, polar, vertical), None)
     return found
 
 
-def chosen(found: dict[str, Callable[[], Figure]], only: str | None) -> dict[str, Callable[[], Figure]]:
-    """The pictures that ``only`` (names with commas) selects; all if it is None.
+def chosen(found: dict[str, Drawing], only: str | None, *, every: bool = False) -> list[str]:
+    """Names of the pictures that ``only`` (names with commas) selects; if it is None, all, or all but :data:`ASKED`.
 
     Raises
     ------
@@ -63,13 +86,13 @@ def chosen(found: dict[str, Callable[[], Figure]], only: str | None) -> dict[str
         A name fits none; lists those there are.
     """
     if only is None:
-        return found
+        return [n for n in found if every or n not in ASKED]
     names = [n.strip() for n in only.split(",") if n.strip()]
     unknown = [n for n in names if n not in found]
     if unknown or not names:
         more = "" if "cta2034" in found else " (cta2034 needs --vertical and a polar set)"
         raise BadInput(f"--only: no picture {', '.join(unknown) or only!r}; there are: {', '.join(found)}{more}")
-    return {n: found[n] for n in names}
+    return list(dict.fromkeys(names))
 
 
 QUICK: dict[str, Any] = {"pil_kwargs": {"compress_level": 3, "compress_type": zlib.Z_RLE}}
@@ -79,8 +102,8 @@ NO_CLOCK: dict[str, dict[str, None]] = {".svg": {"Date": None}, ".pdf": {"Creati
 """Metadata omitted from pictures, so that the same session gives the same bytes."""
 
 
-def save(draw: Callable[[], Figure], path: Path) -> None:
-    """Draw one picture and write it; its kind is the path's ending.
+def save(draw: Drawing, path: Path) -> Table | None:
+    """Draw one picture and write it; its kind is the path's ending. Returns its figures.
 
     Raises
     ------
@@ -93,16 +116,17 @@ def save(draw: Callable[[], Figure], path: Path) -> None:
         raise BadInput(f"{path.parent}: cannot be made: {fault.strerror}; choose another folder with --out") from fault
     style = {**plots.STYLE, "figure.facecolor": plots.PAPER, "svg.hashsalt": path.stem}
     with matplotlib.rc_context(style), replacing(path, path.suffix, synced=False) as part:
-        kind = path.suffix.lower()
-        draw().savefig(part, dpi=130, metadata=NO_CLOCK.get(kind, {}), **(QUICK if kind == ".png" else {}))
+        kind, (figure, table) = path.suffix.lower(), draw()
+        figure.savefig(part, dpi=130, metadata=NO_CLOCK.get(kind, {}), **(QUICK if kind == ".png" else {}))
+    return table
 
 
-def save_all(shown: Shown, paths: Mapping[str, Path]) -> DistortionTable | None:
+def save_all(shown: Shown, paths: Mapping[str, Path]) -> dict[str, Table]:
     """Draw the pictures of these names on all cores, and write each to its path.
 
     Returns
     -------
-    The distortion as rows and as text, if it is drawn.
+    Figures of those pictures that have any, by name.
 
     Raises
     ------
@@ -111,29 +135,23 @@ def save_all(shown: Shown, paths: Mapping[str, Path]) -> DistortionTable | None:
     """
     drawn = pictures(shown)
     names = sorted(paths, key=LONGEST_FIRST.index)
-
-    def saved(name: str) -> DistortionTable | None:
-        if name == "distortion":
-            return _save_distortion(shown, paths[name])
-        save(drawn[name], paths[name])
-        return None
-
-    return next((table for table in forked.shared([partial(saved, name) for name in names]) if table), None)
+    tables = dict(zip(names, forked.shared([partial(save, drawn[n], paths[n]) for n in names]), strict=True))
+    return {name: found for name in paths if (found := tables[name])}
 
 
-def _save_distortion(shown: Shown, path: Path) -> DistortionTable:
-    row, made = distortions(shown)
-    save(lambda: _distortion(shown, row, made), path)
-    return distortion_table(shown, made)
-
-
-def _figure(title: str, size: tuple[float, float], rows: int = 1, columns: int = 1, **inches: float) -> Figure:
+def _figure(
+    title: str, size: tuple[float, float], rows: int = 1, columns: int = 1, names: int = 1, **inches: float
+) -> Figure:
     """An empty figure with a title and fixed margins: a solver for them would draw everything twice.
+
+    ``names`` above axes take rows of :data:`plots.A_ROW`.
 
     ``inches`` are those of ``left``, ``right``, ``top``, ``bottom``, and what is left between ``rows`` and ``columns``
     of axes (``below`` and ``beside``).
     """
     (width, height), gap = size, MARGINS | inches
+    more = NAMES_ROW * (-(-names // plots.A_ROW) - 1)
+    gap |= {"top": gap["top"] + more, "below": gap["below"] + more}
     figure = PlainFigure(figsize=size)
     figure.suptitle(title, x=0.1 / width, y=1.0 - 0.1 / height, ha="left", va="top", fontsize=12.5, color=plots.INK)
     each = (
@@ -170,15 +188,91 @@ def _responses(shown: Shown, ears: ImpulseResponse) -> Figure:
         power = smoothed(power, f, shown.smoothing)
     level = power_db(power / 2.0 / P_REF**2)
     count = len(ears.mics)
-    figure = _figure(f"{shown.unit}: responses, {_place(ears, shown.position)}", (9.0, 3.4 * count), count, below=0.6)
+    title, names = f"{shown.title}: responses, {_place(ears, shown.position)}", len(ears.drivers) + 1
+    figure = _figure(title, (9.0, 3.4 * count), count, names=names, below=0.85)
     top = 10.0 * np.ceil((float(level.max()) + 2.0) / 10.0)
     for mic, ax in enumerate(np.atleast_1d(figure.subplots(len(ears.mics), 1, sharex=True))):
         plots.levels(ax, f, level[mic], ears.drivers, top - 90.0, top)
         plots.floors(ax, f, _spl(np.asarray(error[mic], dtype=float)))
-        plots.frequencies(ax, *ears.band)
-        unit = "dB SPL at full scale" if ears.unit == "Pa/FS" else "dB, not calibrated"
-        ax.set_ylabel(f"{named(ears.mics[mic])}, {unit}")
+        plots.frequencies(ax, *shown.valid(ears.band))
+        ax.set_ylabel(f"{named(ears.mics[mic])}, {_unit(ears)}")
         plots.key(ax)
+    return figure
+
+
+def _unit(ears: ImpulseResponse) -> str:
+    return "dB SPL at full scale" if ears.unit == "Pa/FS" else "dB, not calibrated"
+
+
+def _average(shown: Shown, ears: ImpulseResponse) -> tuple[Figure, Table]:
+    """Power averages over the places, shaded by the standard deviation of levels between them."""
+    found = places.over_places(ears, shown.smoothing)
+    count, top = len(ears.mics), 10.0 * np.ceil((float(found.level.max()) + 2.0) / 10.0)
+    title = f"{shown.title}: mean of {len(ears.positions)} places, shaded by their standard deviation"
+    figure = _figure(title, (9.0, 3.4 * count), count, names=len(ears.drivers), below=0.85)
+    for mic, ax in enumerate(np.atleast_1d(figure.subplots(count, 1, sharex=True))):
+        plots.levels(ax, found.f, found.level[mic], ears.drivers, top - 60.0, top)
+        plots.spread(ax, found.f, found.level[mic], found.deviation[mic])
+        plots.frequencies(ax, *shown.valid(ears.band))
+        ax.set_ylabel(f"{named(ears.mics[mic])}, {_unit(ears)}")
+        plots.key(ax)
+    return figure, places.table(ears, shown.valid(ears.band))
+
+
+def _group_delays(shown: Shown, ears: ImpulseResponse) -> tuple[Figure, Table]:
+    h, start, band = ears.h[shown.position], decay.arrival(ears.h[shown.position], ears.zero), shown.valid(ears.band)
+    f, *found = timing.group_delays(h, ears.fs, start, ears.band, max(shown.smoothing, LEAST_OCTAVES))
+    hidden = [(f < max(low, band[0])) | (f > min(high, band[1])) for low, high in shown.played]
+    count, names = len(ears.mics), ("group delay", "excess group delay")
+    title = f"{shown.title}: group delay re the first arrival, {_place(ears, shown.position)}"
+    figure = _figure(title, (13.0, 3.4 * count), count, 2, names=len(ears.drivers), below=0.85, beside=0.8)
+    for (mic, column), ax in np.ndenumerate(figure.subplots(count, 2, squeeze=False)):
+        shown_s = np.where(hidden, np.nan, found[column][mic])
+        plots.over_frequency(ax, f[1:], 1000.0 * shown_s[:, 1:], ears.drivers, f"{named(ears.mics[mic])}, ms")
+        plots.frequencies(ax, *band)
+        ax.set_ylim(*_most_of(1000.0 * shown_s))
+        ax.set_title(names[column], loc="right")
+    return figure, timing.table(ears, shown.position, shown.played, band)
+
+
+def _most_of(x: Float) -> tuple[float, float]:
+    """Ends of an axis that shows all but single peaks of values, at least 1 apart."""
+    low, high = np.nanpercentile(x, [1.0, 99.0])
+    room = max(0.15 * (high - low), 0.5 * (1.0 - (high - low)))
+    return float(low - room), float(high + room)
+
+
+def _steps(shown: Shown, ears: ImpulseResponse) -> Figure:
+    start, count = decay.arrival(ears.h[shown.position], ears.zero), len(ears.mics)
+    window = slice(max(start - ears.fs // 2000, 0), min(start + ears.fs // 100, ears.h.shape[-1]))
+    t = (np.arange(ears.h.shape[-1])[window] - start) / ears.fs
+    step = timing.step_response(ears.h[shown.position], ears.fs)[..., window]
+    title = f"{shown.title}: step responses of the measured band, {_place(ears, shown.position)}"
+    figure = _figure(title, (9.0, 3.6 * count), count, below=0.8, left=0.2)
+    for mic, ax in enumerate(np.atleast_1d(figure.subplots(count, 1, sharex=True))):
+        plots.traces(ax, t, step[mic], ears.drivers)
+        ax.set_title(named(ears.mics[mic]), loc="left")
+        ax.set_xlabel("time after the first arrival, ms")
+    return figure
+
+
+def _burst_decay(shown: Shown, ears: ImpulseResponse) -> Figure:
+    mic, count = 0, len(ears.drivers)
+    h = ears.h[shown.position, mic]
+    start, periods = decay.arrival(h, ears.zero), np.linspace(0.0, PERIODS, 120)
+    low, high = shown.valid(ears.band)
+    f = np.geomspace(max(low, min(played[0] for played in shown.played)), high, 140)
+    title = f"{shown.title}: burst decay, 1/3 octave, {named(ears.mics[mic])}, {_place(ears, shown.position)}"
+    width, height = _sized(count, 3.6, 3.2)
+    figure = _figure(title, (width, height), *_laid(count), right=1.0, below=0.6, beside=0.35)
+    for i, ax in enumerate(_grid(figure, count)):
+        level = decay.burst_decay(h[i], ears.fs, start, periods, f)
+        level[:, (f < shown.played[i][0]) | (f > shown.played[i][1])] = np.nan
+        plots.burst_decay(ax, periods, f, level)
+        ax.set_title(named(ears.drivers[i]), loc="left")
+        ax.label_outer(remove_inner_ticks=False)
+    beside = figure.add_axes((1.0 - 0.85 / width, 0.5 / height, 0.12 / width, 1.0 - 1.2 / height))
+    plots.colour_scale(beside, "magma", plots.DECAYED_DB, "dB re the highest level of each frequency")
     return figure
 
 
@@ -196,17 +290,19 @@ def _impulses(shown: Shown, ears: ImpulseResponse) -> Figure:
     return figure
 
 
-def _decays(shown: Shown, ears: ImpulseResponse) -> Figure:
+def _decays(shown: Shown, ears: ImpulseResponse, whole: ImpulseResponse) -> Figure:
     mic = 0
-    h = ears.h[shown.position, mic]
+    seen = min(2.0 * DECAY_S, shown.gate_s or np.inf)
+    h = timing.gated(ears.at(np.array([shown.position])), seen).h[0, mic]
     start = decay.arrival(h, ears.zero)
-    late = decay.in_band(h, ears.fs, ears.band)[:, start:]
+    late = decay.in_band(whole.h[shown.position, mic], ears.fs, ears.band)[:, start:]
     f = np.geomspace(max(ears.band[0], 200.0), ears.band[1], 200)
     columns = min(len(ears.drivers), COLUMNS)
     rows = 1 + -(-len(ears.drivers) // columns)
-    title = f"{shown.unit}: decay of the measured band at the {named(ears.mics[mic])}, {_place(ears, shown.position)}"
+    what = f"decay of the measured band, and of spectra of the first {1000.0 * seen:g} ms"
+    title = f"{shown.unit}: {what}, {named(ears.mics[mic])}, {_place(ears, shown.position)}"
     width, height = 3.2 * max(columns, 3) + 0.8, 3.0 * rows
-    figure = _figure(title, (width, height), rows, columns, below=0.85, beside=0.75, right=0.95)
+    figure = _figure(title, (width, height), rows, columns, len(ears.drivers), below=0.85, beside=0.75, right=0.95)
     grid = figure.add_gridspec(rows, columns)
     t = np.arange(late.shape[-1]) / ears.fs
     plots.energy_decays(figure.add_subplot(grid[0, :]), t, decay.energy_decay_db(late), ears.drivers)
@@ -218,6 +314,23 @@ def _decays(shown: Shown, ears: ImpulseResponse) -> Figure:
     beside = figure.add_axes((1.0 - 0.8 / width, 0.5 / height, 0.12 / width, ax.get_position().height))
     plots.colour_scale(beside, "magma", plots.DECAYED_DB, "dB re the highest level")
     return figure
+
+
+def _reverberation(shown: Shown, ears: ImpulseResponse) -> tuple[Figure, Table]:
+    found = reverberation.of(ears, shown.played, shown.bands)
+    kind = "octaves" if shown.bands == "octave" else "third octaves"
+    title = f"{shown.unit}: reverberation in {kind}, mean and standard deviation over places, ears and drivers"
+    figure = _figure(title, (9.0, 6.8), 2, below=0.85)
+    above, below = figure.subplots(2, 1)
+    kinds = (tuple(reverberation.EVALUATED_DB), "decay time, s"), (tuple(reverberation.EARLY_S), "clarity, dB")
+    for ax, (names, text) in zip((above, below), kinds, strict=True):
+        rows = [(reverberation.SHOWN[name][0].split(",")[0], *found.mean(name)[:2]) for name in names]
+        plots.over_bands(ax, found.hz, rows, text)
+        if not any(np.isfinite(mean).any() for _, mean, _ in rows):
+            ax.annotate("decay range too small in every band", (0.5, 0.5), xycoords="axes fraction", ha="center")
+    if above.get_ylim()[1] > 0.0:
+        above.set_ylim(bottom=0.0)
+    return figure, (found.rows(), found.text())
 
 
 def _grid(figure: Figure, count: int) -> list[Axes]:
@@ -242,7 +355,7 @@ def _sized(count: int, width: float, height: float) -> tuple[float, float]:
 def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
     around = directivity.orbit(polar, 0)
     degrees, level = directivity.circle(around.degrees, around.re_axis_db())
-    title = f"{shown.unit}: polar responses, dB re straight ahead, 1/12 octave"
+    title = f"{shown.title}: polar responses, dB re straight ahead, 1/12 octave"
     width, height = _sized(len(polar.drivers), 3.6, 3.2)
     figure = _figure(title, (width, height), *_laid(len(polar.drivers)), right=1.0)
     axes = _grid(figure, len(polar.drivers))
@@ -258,7 +371,7 @@ def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
 def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
     around = directivity.orbit(polar, 0, smoothing=1.0 / 3.0)
     figure = _figure(
-        f"{shown.unit}: directivity, 1/3 octave, radiation taken as symmetric about the axis", (9.0, 6.6), 2, below=0.6
+        f"{shown.title}: directivity, 1/3 octave, radiation taken as symmetric about the axis", (9.0, 6.6), 2, below=0.6
     )
     above, below = figure.subplots(2, 1, sharex=True)
     plots.over_frequency(above, around.f, directivity.index_db(around), polar.drivers, "directivity index, dB")
@@ -269,7 +382,7 @@ def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
     return figure
 
 
-def _distortion(shown: Shown, row: int, made: list[Distortion]) -> Figure:
+def _distortion(shown: Shown, row: int, made: list[Distortion]) -> tuple[Figure, Table]:
     measured = shown.ears or shown.polar
     assert measured is not None
     azimuth = float(measured.positions["azimuth_deg"][row])
@@ -282,7 +395,7 @@ def _distortion(shown: Shown, row: int, made: list[Distortion]) -> Figure:
         ax.set_title(named(name), loc="left")
         ax.label_outer(remove_inner_ticks=False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="lower left", ncols=6, frameon=False)
-    return figure
+    return figure, distortion_table(shown, made)
 
 
 def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) -> Figure:
@@ -295,7 +408,9 @@ def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) ->
     count = len(polar.drivers)
     rows, columns = -(-count // 2), min(count, 2)
     gaps = {"right": 0.7, "bottom": 1.05, "below": 0.85, "beside": 1.4}
-    figure = _figure(f"{shown.unit}: CTA-2034, 1/12 octave", (5.6 * columns, 4.0 * rows + 0.8), rows, columns, **gaps)
+    figure = _figure(
+        f"{shown.title}: CTA-2034, 1/12 octave", (5.6 * columns, 4.0 * rows + 0.8), rows, columns, 1, **gaps
+    )
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for spare in axes[count:]:
         spare.set_visible(False)

@@ -154,6 +154,12 @@ def colour_scale(ax: Axes, colours: str, ends: tuple[float, float], label: str) 
         side.set_visible(False)
 
 
+def spread(ax: Axes, f: Float, level: Float, deviation: Float) -> None:
+    """Standard deviations ``(driver, frequency)`` around levels in dB as shading, one colour a driver."""
+    for i, (row, around) in enumerate(zip(level, np.nan_to_num(deviation), strict=True)):
+        ax.fill_between(f, row - around, row + around, color=DRIVERS[i % len(DRIVERS)], alpha=0.15, linewidth=0.0)
+
+
 def floors(ax: Axes, f: Float, level: Float) -> None:
     """Standard errors ``(driver, frequency)`` of responses as levels in dB: thin dashed lines, one colour a driver."""
     for i, row in enumerate(level):
@@ -190,6 +196,12 @@ def spectral_decay(ax: Axes, t: Float, f: Float, level: Float) -> None:
     ax.set_ylabel("time after the arrival, ms")
 
 
+def burst_decay(ax: Axes, periods: Float, f: Float, level: Float) -> None:
+    """Decay of bursts ``(period, frequency)`` in dB re each frequency's highest level: periods downwards."""
+    spectral_decay(ax, periods / 1000.0, f, level)
+    ax.set_ylabel("periods after the arrival")
+
+
 def distortion(ax: Axes, made: Distortion, mic: int) -> None:
     """Harmonics and their total re the fundamental, over its frequency; the noise floor below them is dashed.
 
@@ -215,6 +227,18 @@ def over_frequency(ax: Axes, f: Float, values: Float, names: Sequence[str], text
     for i, name in enumerate(names):
         ax.plot(f, values[i], label=name.replace("_", " "), **_line(i))
     frequencies(ax, float(f[0]), float(f[-1]))
+    ax.set_ylabel(text)
+    key(ax)
+
+
+def over_bands(ax: Axes, hz: Float, rows: Sequence[tuple[str, Float, Float]], text: str) -> None:
+    """Means with their standard deviations ``(band,)`` as bars, one colour a name; ``text`` names the vertical axis."""
+    for i, (name, mean, spread) in enumerate(rows):
+        shift = 1.0 + 0.03 * (i - 0.5 * (len(rows) - 1))
+        ax.errorbar(hz * shift, mean, yerr=np.nan_to_num(spread), color=DRIVERS[i % len(DRIVERS)], linewidth=1.2,
+                    elinewidth=1.0, marker="o", markersize=4.0)  # fmt: skip
+        ax.plot([], [], color=DRIVERS[i % len(DRIVERS)], linewidth=1.2, label=name)
+    frequencies(ax, 0.8 * float(hz[0]), 1.25 * float(hz[-1]))
     ax.set_ylabel(text)
     key(ax)
 

@@ -13,11 +13,11 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.session import Session
+from sweetspot.measure.share import timing
+from sweetspot.measure.share.reverberation import BandWidth
+from sweetspot.measure.share.timing import Table
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float
-
-DistortionTable = tuple[list[dict[str, object]], str]
-"""Distortion of every driver in octaves, as rows and as text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +27,9 @@ class Shown:
     Parameters
     ----------
     ears, polar
-        The sets that were measured to their end.
+        The sets that were measured to their end, gated if a gate was given.
+    whole
+        The ears without a gate.
     stderr
         Standard error of each bin at the drawn position of the ears, ``(mic, driver, bin)``.
     vertical
@@ -40,10 +42,17 @@ class Shown:
         Path of ``session.h5``.
     has_raw
         Whether raw captures were kept, from which :func:`distortions` are made.
+    played
+        Band in which each driver is played, Hz.
+    bands
+        Width of the bands of reverberation.
+    gate_s
+        Length of the gate, s; None without one.
     """
 
     unit: str
     ears: ImpulseResponse | None
+    whole: ImpulseResponse | None
     polar: ImpulseResponse | None
     stderr: Float | None
     vertical: ImpulseResponse | None
@@ -51,9 +60,44 @@ class Shown:
     smoothing: float
     session: Path
     has_raw: bool
+    played: tuple[tuple[float, float], ...]
+    bands: BandWidth
+    gate_s: float | None = None
+
+    @property
+    def title(self) -> str:
+        """The unit, and what a gate leaves of its responses."""
+        gate = "" if self.gate_s is None else f", {1000.0 * self.gate_s:g} ms from the arrival"
+        return f"{self.unit}{gate}"
+
+    def valid(self, band: tuple[float, float]) -> tuple[float, float]:
+        """The part of a band, Hz, that the gate resolves."""
+        return (band[0] if self.gate_s is None else max(band[0], 1.0 / self.gate_s)), band[1]
 
 
-def gather(session: Path, *, vertical: Path | None, position: int | None, smoothing: float) -> Shown:
+@dataclass(frozen=True, slots=True)
+class ShowOptions:
+    """What ``measure show`` is asked for; see its help.
+
+    Parameters
+    ----------
+    position
+        Row of the ears from 1, or None for the place nearest to the nominal one.
+    smoothing
+        Octaves.
+    bands
+        Width of the bands of reverberation.
+    gate_s
+        Length of a gate after each arrival, s.
+    """
+
+    position: int | None = None
+    smoothing: float = 1.0 / 24.0
+    bands: BandWidth = "octave"
+    gate_s: float | None = None
+
+
+def gather(session: Path, how: ShowOptions, vertical: Path | None) -> Shown:
     """Read the data to draw.
 
     Parameters
@@ -62,10 +106,6 @@ def gather(session: Path, *, vertical: Path | None, position: int | None, smooth
         Path of ``session.h5``.
     vertical
         That of the same unit measured on its side, or None.
-    position
-        Row of the ears from 1, or None for the place nearest to the nominal one.
-    smoothing
-        Octaves.
 
     Raises
     ------
@@ -76,25 +116,35 @@ def gather(session: Path, *, vertical: Path | None, position: int | None, smooth
         sets = {name: file.responses(name) for name in file.sets}
         if not sets:
             raise BadInput(f"{session}: nothing was measured yet; run: sweetspot measure ears ...")
-        ears, row = sets.get("ears"), _row(sets.get("ears"), position, session)
+        ears, row = sets.get("ears"), _row(sets.get("ears"), how.position, session)
         stderr = None if ears is None else file.per_bin("ears", "stderr")[row]
         raw = file.holds_raw("polar" if ears is None else "ears")
-        unit = file.serial
+        unit, played = file.serial, tuple(d.band_hz for d in file.rig().driver)
     second = None
     if vertical is not None:
         with Session.read(vertical) as file:
             second = file.responses("polar")
+    if how.gate_s is not None and stderr is not None and ears is not None:
+        stderr = stderr * np.sqrt(min(how.gate_s * ears.fs / ears.h.shape[-1], 1.0))  # noise of what is left
     return Shown(
         unit,
+        _gated(ears, how.gate_s),
         ears,
-        polar=sets.get("polar"),
+        polar=_gated(sets.get("polar"), how.gate_s),
         stderr=stderr,
-        vertical=second,
+        vertical=_gated(second, how.gate_s),
         position=row,
-        smoothing=smoothing,
+        smoothing=how.smoothing,
         session=session,
         has_raw=raw,
+        played=played,
+        bands=how.bands,
+        gate_s=how.gate_s,
     )
+
+
+def _gated(ir: ImpulseResponse | None, seconds: float | None) -> ImpulseResponse | None:
+    return ir if ir is None or seconds is None else timing.gated(ir, seconds)
 
 
 def distortions(shown: Shown) -> tuple[int, list[Distortion]]:
@@ -136,7 +186,7 @@ def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int
     return position - 1
 
 
-def distortion_table(shown: Shown, made: list[Distortion]) -> DistortionTable:
+def distortion_table(shown: Shown, made: list[Distortion]) -> Table:
     """Total harmonic distortion of every driver in octaves, as data and as lines."""
     measured = shown.ears or shown.polar
     assert measured is not None

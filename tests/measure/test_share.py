@@ -121,6 +121,17 @@ def test_pictures_are_drawn_and_wrong_names_are_reported(
     coarse = sweetspot("measure", "show", path, "--vertical", path, "--only", "cta2034")
     assert coarse.returncode == 2  # type: ignore[attr-defined]
     assert "step_deg = 10" in coarse.stderr  # type: ignore[attr-defined]
+    more = ("reverberation", "group-delay", "step", "burst-decay", "average")
+    assert not {p.stem for p in drawn} & set(more)
+    words = ("--only", ",".join(more), "--bands", "third", "--gate", "4", "--json")
+    asked = sweetspot("measure", "show", path, "--out", tmp_path, *words)
+    data = json.loads(asked.stdout)  # type: ignore[attr-defined]
+    assert [Path(p).stem for p in data["pictures"]] == list(more)
+    assert all(imread(p)[..., :3].std() > 0.02 for p in data["pictures"])
+    assert {row["hz"] for row in data["reverberation"]} >= {1000.0, 1250.0}
+    assert min(row["hz"] for row in data["average"]) == 315.0  # a gate of 4 ms is valid from 250 Hz
+    assert all(row["sd_db"] is not None for row in data["average"])
+    assert {row["mic"] for row in data["group_delay"]} == {"ear_left", "ear_right"}
     far = sweetspot("measure", "show", path, "--position", "9")
     assert far.returncode == 2  # type: ignore[attr-defined]
     assert "1 to 5" in far.stderr  # type: ignore[attr-defined]
