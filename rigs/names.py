@@ -68,3 +68,8 @@ def check_name(text: str, where: str) -> str:
 def cell(text: str) -> str:
     """A CSV cell that no spreadsheet reads as a formula: possible formulas get a leading apostrophe."""
     return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def named(name: str) -> str:
+    """A driver or microphone in words."""
+    return {"ear_left": "left ear", "ear_right": "right ear"}.get(name, name.replace("_", " "))

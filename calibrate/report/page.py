@@ -22,6 +22,7 @@ from sweetspot.calibrate.verify import figures as judged
 from sweetspot.measure.share import forked
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
+from sweetspot.rigs.names import many
 from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import Float
 
@@ -80,6 +81,7 @@ def values(e: Evidence, name: str) -> dict[str, Any]:
         "arms": image_pictures.table(e),
         "virtual": evidence.interaural(e),
         "versions": tables.versions(e),
+        "counted": _counted(e),
         "verdict": None if e.verdict is None else e.verdict.verdict,
         "conditions": tables.conditions(e),
         "field": tables.field_rows(e),
@@ -88,6 +90,13 @@ def values(e: Evidence, name: str) -> dict[str, Any]:
         "level": errors.level,
         "margin": lambda value: f"{value:+.1f}",
     }
+
+
+def _counted(e: Evidence) -> str:
+    """Places and drivers that were measured; a run without a polar set has none around the device."""
+    around = len(e.polar.positions) if ahead.has_directions(e.polar) else 0
+    each = ((len(e.ears.positions), "head position"), (around, "direction"), (len(e.ears.drivers), "driver"))
+    return ", ".join(many(n, what) for n, what in each if n)
 
 
 def grouped(drawn: dict[str, list[Picture]]) -> dict[str, list[Picture]]:

@@ -17,10 +17,11 @@ from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share import decay, directivity, forked, places, plots, reverberation, timing
 from sweetspot.measure.share.axes import PlainFigure
-from sweetspot.measure.share.shown import Shown, distortion_table, distortions, named
+from sweetspot.measure.share.shown import Shown, distortion_table, distortions
 from sweetspot.measure.share.timing import Table
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import named
 from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import P_REF, Float, db, power_db
 
@@ -223,15 +224,16 @@ def _group_delays(shown: Shown, ears: ImpulseResponse) -> tuple[Figure, Table]:
     h, start, band = ears.h[shown.position], decay.arrival(ears.h[shown.position], ears.zero), shown.valid(ears.band)
     f, *found = timing.group_delays(h, ears.fs, start, ears.band, max(shown.smoothing, LEAST_OCTAVES))
     hidden = [(f < max(low, band[0])) | (f > min(high, band[1])) for low, high in shown.played]
-    count, names = len(ears.mics), ("group delay", "excess group delay")
+    count, names = len(ears.mics), ("group delay, ms", "excess group delay, ms")
     title = f"{shown.title}: group delay re the first arrival, {_place(ears, shown.position)}"
     figure = _figure(title, (13.0, 3.4 * count), count, 2, names=len(ears.drivers), below=0.85, beside=0.8)
     for (mic, column), ax in np.ndenumerate(figure.subplots(count, 2, squeeze=False)):
         shown_s = np.where(hidden, np.nan, found[column][mic])
-        plots.over_frequency(ax, f[1:], 1000.0 * shown_s[:, 1:], ears.drivers, f"{named(ears.mics[mic])}, ms")
+        plots.over_frequency(
+            ax, f[1:], 1000.0 * shown_s[:, 1:], ears.drivers, f"{named(ears.mics[mic])}, {names[column]}"
+        )
         plots.frequencies(ax, *band)
         ax.set_ylim(*_most_of(1000.0 * shown_s))
-        ax.set_title(names[column], loc="right")
     return figure, timing.table(ears, shown.position, shown.played, band)
 
 

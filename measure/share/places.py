@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.share.shown import named
 from sweetspot.measure.share.timing import Table
 from sweetspot.measure.smooth import band_means, smoothed, thirds_within
+from sweetspot.rigs.names import named
 from sweetspot.rigs.units import P_REF, Float, power_db
 
 

@@ -17,6 +17,7 @@ from sweetspot.measure.share import timing
 from sweetspot.measure.share.reverberation import BandWidth
 from sweetspot.measure.share.timing import Table
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import named
 from sweetspot.rigs.units import Float
 
 
@@ -204,8 +205,3 @@ def distortion_table(shown: Shown, made: list[Distortion]) -> Table:
 def _percent(value: float, floor: float) -> str:
     """Two digits; the noise limit if nothing was found above it."""
     return f"< {floor:.1g}" if np.isnan(value) else f"{value:.2g}"
-
-
-def named(name: str) -> str:
-    """A driver or microphone in words."""
-    return {"ear_left": "left ear", "ear_right": "right ear"}.get(name, name.replace("_", " "))

@@ -12,6 +12,7 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share.decay import arrival
 from sweetspot.measure.smooth import smoothed, thirds_within
 from sweetspot.rigs.acoustics import fft
+from sweetspot.rigs.names import named
 from sweetspot.rigs.units import Float
 
 RISE_S = 0.001
@@ -86,12 +87,12 @@ def table(
         for j, driver in enumerate(ears.drivers):
             hz = thirds_within(max(band[0], played[j][0]), min(band[1], played[j][1]))
             delay, excess = (1000.0 * np.interp(hz, f, x[i, j]) for x in found)
-            late.append(f"{driver.replace('_', ' ')} {np.median(excess):.2f}" if len(hz) else f"{driver} -")
+            late.append(f"{named(driver)} {np.median(excess):.2f}" if len(hz) else f"{named(driver)} -")
             rows += [
                 {"mic": mic, "driver": driver, "hz": a, "group_delay_ms": round(b, 4), "excess_ms": round(c, 4)}
                 for a, b, c in zip(hz.tolist(), delay.tolist(), excess.tolist(), strict=True)
             ]
-        lines.append(f"{mic.replace('_', ' ')}, excess group delay, median over third octaves, ms: {', '.join(late)}")
+        lines.append(f"{named(mic)}: excess group delay, median over third octaves, ms: {', '.join(late)}")
     return rows, "\n".join(lines)
 
 

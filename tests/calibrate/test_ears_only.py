@@ -42,4 +42,6 @@ def test_ears_alone_give_filters_a_verdict_and_a_page(tmp_path: Path, crooked_te
     assert abs(mean["heard"] - mean["predicted"]) < 1.0
     done = sweetspot("report", "E-1")
     assert done.returncode == 0, done.stderr
-    assert "no beam is judged" in (run / "report.html").read_text()
+    page = (run / "report.html").read_text()
+    assert "no beam is judged" in page
+    assert "5 head positions, 3 drivers, " in page  # and no direction
