@@ -138,6 +138,7 @@ def check_encoding(words: Sequence[str]) -> None:
 
 def _done(words: list[str], *, as_json: bool) -> int:
     """Do what was typed; returns the exit code."""
+    check_encoding([__file__])  # libraries beside it cannot be loaded otherwise
     with suppress(FileNotFoundError):  # the folder may be gone
         check_encoding([os.getcwd()])
     check_encoding(words)

@@ -100,6 +100,13 @@ def test_a_name_that_is_not_in_utf_8_is_refused(words: tuple[str, ...], tmp_path
     assert r"lat\udcfcrun: is not in UTF-8; rename it" in done.stderr
 
 
+def test_an_installation_whose_folder_is_not_in_the_locale_is_told_so() -> None:
+    moved = "import sweetspot.command_line as program; program.__file__ = '/lat\\udcfcn/sweetspot.py'; program.main()"
+    done = typed("-c", moved, "rig", "keys")
+    assert done.returncode == 2, done.stderr
+    assert r"lat\udcfcn/sweetspot.py: is not in UTF-8" in done.stderr
+
+
 def test_an_interrupt_that_a_finalizer_swallows_is_raised_again() -> None:
     done = typed("-c", LOST)
     assert done.returncode == 130, done.stderr
