@@ -166,7 +166,7 @@ def figures(power: Float, fs: float, start: int, width_hz: float) -> dict[str, f
     beyond = noise * fs * 10.0 / (rate * np.log(10.0))
     left = np.cumsum(cut[::-1])[::-1] + beyond
     level = power_db(np.maximum(left, 0.0) / (left[0] + ahead))
-    safe = max(knee - int(ABOVE_NOISE_DB / rate * fs), 0)
+    safe = max(knee - max(int(ABOVE_NOISE_DB / rate * fs), 1), 0)
     made = {"range_db": float(ABOVE_NOISE_DB - level[safe])}
     for name, (top, bottom) in EVALUATED_DB.items():
         if made["range_db"] >= bottom + ABOVE_NOISE_DB:

@@ -71,6 +71,17 @@ def test_a_pulse_has_no_reverberation() -> None:
     assert all(np.all(np.isnan(reverberation.of(pulse, FULL).values[n])) for n in ("edt_s", "t20_s", "t30_s"))
 
 
+def test_silence_has_no_figure_and_zeros_are_no_decay() -> None:
+    """A dead driver, and a response followed by digital zeros, as windowed files have them."""
+    power = np.zeros(24000)
+    assert reverberation.figures(power, FS, 100, 700.0) == {"range_db": 0.0}
+    power[100:340] = 1.0
+    found = reverberation.figures(power, FS, 100, 700.0)
+    assert not {"edt_s", "t20_s", "t30_s"} & found.keys()
+    power[100:12000] = 10.0 ** (-6.0 * np.arange(11900) / FS / 0.4)
+    assert reverberation.figures(power, FS, 100, 700.0)["t20_s"] == pytest.approx(0.4, rel=0.02)
+
+
 def test_a_decay_of_two_slopes_is_called_curved() -> None:
     """Energy that is 19 dB up at first and gone after 20 ms."""
     found = reverberation.of(room(1.2, 0.5, -80.0, early=8.0), FULL)
