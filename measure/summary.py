@@ -125,14 +125,16 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
 
 
 def next_step(session: Session, rig: str, run: Path) -> str:
-    """The command that follows on a session that was measured, to be typed as it stands.
+    """The command that follows on a session that was measured, to be typed as it stands; or what to state in rig files.
 
     Parameters
     ----------
     rig
         Rig file or name, as typed.
     """
-    wanted = ("ears", "polar") if session.sets or session.has_templates else ("ears",)
+    if session.has_templates and not session.sets:
+        return f'state templates = "{session.path.resolve().as_posix()}" under [ears] in the rig files of this head'
+    wanted = ("ears", "polar") if session.sets else ("ears",)
     missing = [name for name in wanted if name not in session.sets]
     if not missing:
         return command("calibrate", run)

@@ -53,8 +53,11 @@ def test_code_without_a_body_is_never_kept() -> None:
 
 
 def test_who_waits_for_a_compiler_knows_why_and_that_it_happens_once(tmp_path: Path) -> None:
-    """One line, though a copy of the process compiles too; none where all is kept."""
-    (tmp_path / "two.py").write_text("def one(x):\n    return x + 1.0\n\n\ndef other(x):\n    return x - 1.0\n")
+    """One line, though a copy of the process compiles too; none where all is kept, which goes by the text."""
+    unseen = f"# {os.urandom(8).hex()}\n"
+    (tmp_path / "two.py").write_text(
+        f"{unseen}def one(x):\n    return x + 1.0\n\n\ndef other(x):\n    return x - 1.0\n"
+    )
     script = (
         "import two; from sweetspot.measure.share import forked; from sweetspot.processor.compiled import ahead, loop\n"
         "ahead(); beside = forked.begun([lambda: loop(two.other)(1.5)])\n"
