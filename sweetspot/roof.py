@@ -71,8 +71,9 @@ def without_type(option: Any) -> Any:
 
 def single_type(option: Any) -> None:
     """Show the type of one value in the help of what takes several: ``<path>``, not ``<list[Path]>``."""
-    if option.type_descriptor.is_list:
-        (each,) = get_args(option.type_descriptor.annotation)
+    described: Any = getattr(option, "type_descriptor", None)  # not a public name of typer: it may be gone
+    if getattr(described, "is_list", False):
+        (each,) = get_args(described.annotation)
         option.bare_type = each.__name__.lower
 
 
