@@ -423,7 +423,9 @@ def test_faults_of_a_real_device_are_refused(crooked_text: str, crooked_card_tex
 
 
 def test_every_kind_is_listed() -> None:
-    assert all(name in lab_faults.listing() for name in lab_faults.KINDS)
+    data, lines = lab_faults.listing()
+    assert [kind["name"] for kind in data["kinds"]] == list(lab_faults.KINDS)
+    assert all(f"\n{name} " in lines for name in lab_faults.KINDS)
 
 
 @pytest.mark.server
