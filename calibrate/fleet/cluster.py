@@ -106,7 +106,7 @@ class _HandingOut:
             while self.left:
                 threads = sum(client.nthreads().values())
                 self._submit(client, threads)
-                landed = self._landed()
+                landed = self._landed(client)
                 for future in landed:
                     if outcome := self._outcome(future):
                         yield outcome
@@ -135,12 +135,12 @@ class _HandingOut:
         key = f"unit-{client.id}-{self._count}"  # another command's task of the same name would be taken for it
         self._flying[client.submit(self._do, job, pure=False, key=key)] = job
 
-    def _landed(self) -> list[Any]:
+    def _landed(self, client: Any) -> list[Any]:
         """Futures that have an end, after at most :data:`POLL_S`."""
         if not self._flying:
             time.sleep(POLL_S)
             return []
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError), client.as_current():  # or that of another command in this process
             self._cluster.wait(list(self._flying), timeout=POLL_S, return_when="FIRST_COMPLETED")
         return [future for future in self._flying if future.done()]
 
@@ -169,7 +169,7 @@ class _HandingOut:
 def _connected(cluster: Any, scheduler: Scheduler, wait: float) -> Any:
     security = _security(cluster, scheduler) if scheduler.encrypted else None
     try:
-        return cluster.Client(scheduler.address, timeout=wait, security=security)
+        return cluster.Client(scheduler.address, timeout=wait, security=security, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as fault:
         raise HardwareTrouble(f"--scheduler: no Dask scheduler answers at {scheduler.address!r}: {fault}") from fault
 

@@ -221,7 +221,8 @@ def test_a_poison_unit_fails_alone(shared: dict[str, Any]) -> None:
 
 
 def test_two_commands_on_one_cluster_keep_apart(shared: dict[str, Any]) -> None:
-    """The same runs with two designs at once: each command gets its own results."""
+    """The same runs with two designs at once, in one process: each command gets its own results."""
+    assert set(shared["both"]) == {"one", "two"}
     for design, found in shared["both"].items():
         assert sorted(found) == [[f"slow-{i}", "done", design, 1] for i in (1, 2, 3)]
 
