@@ -47,12 +47,12 @@ class Patchbay:
 
     def playback(self, card: str) -> list[str]:
         """Names of the ports that a device called ``card`` plays, in the order of its channels."""
-        found = self._client.get_ports(is_audio=True, is_input=True, is_physical=True)
+        found = self._ports(is_input=True, is_physical=True)
         return [p.name for p in found if p.name.rsplit(":", 1)[0] == card]
 
     def ports_of(self, program: str) -> tuple[list[str], list[str]]:
         """Names of a program's input and output ports, in its order."""
-        mine = [p for p in self._client.get_ports(is_audio=True) if p.name.rsplit(":", 1)[0] == program]
+        mine = [p for p in self._ports() if p.name.rsplit(":", 1)[0] == program]
         return [p.name for p in mine if p.is_input], [p.name for p in mine if p.is_output]
 
     def await_ports(self, program: str, outputs: int, alive: Callable[[], None]) -> tuple[list[str], list[str]]:
@@ -80,7 +80,7 @@ class Patchbay:
 
         A server may number a client whose name is taken already: ``client-34:port`` is it too.
         """
-        found = [p.name for p in self._client.get_ports(is_audio=True)]
+        found = [p.name for p in self._ports()]
         return [next((n for n in found if port in (n, _NUMBER.sub(":", n, count=1))), "") for port in ports]
 
     def await_named(self, ports: Sequence[str], alive: Callable[[], None], hint: Callable[[], str]) -> list[str]:
@@ -109,6 +109,23 @@ class Patchbay:
             time.sleep(POLL_S)
         missing = [port for port, name in zip(ports, self.named(ports), strict=True) if not name]
         raise HardwareTrouble(f"{missing[0]!r} is not on the audio server after {PATIENCE_S:g} s: {hint()}")
+
+    def _ports(self, **which: bool) -> list[Any]:
+        """Audio ports of the server; JACK-Client finds them by name, one by one, and fails where one goes meanwhile.
+
+        Raises
+        ------
+        HardwareTrouble
+            It fails for :data:`PATIENCE_S`.
+        """
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return list(self._client.get_ports(is_audio=True, **which))
+            except library().JackError as fault:
+                if time.monotonic() > until:
+                    raise HardwareTrouble(f"the audio server's ports cannot be listed: {fault}") from fault
+            time.sleep(POLL_S)
 
     def sources(self, port: str) -> list[str]:
         """Sources of a port.

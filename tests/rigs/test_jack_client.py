@@ -161,3 +161,27 @@ def test_a_port_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(patchbay, "PATIENCE_S", 0.05)
     with pytest.raises(HardwareTrouble, match=r"'new:in_1' is not on the audio server after 0\.05 s"):
         patchbay.Patchbay(Registry(late=10**6)).connect([("card:out_1", "new:in_1")])
+
+
+class Going(Registry):
+    """A client that fails to look a port up which goes while it lists them, ``times`` in a row."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(late=0)
+        self.times = times
+
+    def get_ports(self, **_: bool) -> list[SimpleNamespace]:
+        found = super().get_ports()
+        if self.asked <= self.times:
+            raise jack_client.library().JackError("Port 'old:in_1' not available")
+        return found
+
+
+def test_a_port_that_goes_while_they_are_listed_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patchbay, "POLL_S", 0.001)
+    client = Going(times=3)
+    patchbay.Patchbay(client).connect([("card:out_1", "new:in_1")])
+    assert client.cables == [("card:out_1", "new:in_1")]
+    monkeypatch.setattr(patchbay, "PATIENCE_S", 0.05)
+    with pytest.raises(HardwareTrouble, match="ports cannot be listed: Port 'old:in_1' not available"):
+        patchbay.Patchbay(Going(times=10**6)).ports_of("card")
