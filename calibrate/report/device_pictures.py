@@ -160,7 +160,7 @@ def snr_around(polar: ImpulseResponse) -> Picture:
 
 
 def reverberation_times(ears: ImpulseResponse, rig: Description, drivers: Sequence[int]) -> list[Picture]:
-    """Decay times and clarity in octaves of these drivers at the scoring positions; nothing where none is to be had."""
+    """Decay times and clarity in octaves of these drivers at the scoring positions, where the decay allows it."""
     some = ears.used_for("score") if np.any(ears.positions["use"] == b"score") else ears
     part = replace(some, h=some.h[:, :, list(drivers)], drivers=tuple(some.drivers[d] for d in drivers),
                    snr_db=some.snr_db[:, :, list(drivers)])  # fmt: skip
@@ -180,13 +180,13 @@ def reverberation_times(ears: ImpulseResponse, rig: Description, drivers: Sequen
             ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
 
     names = ", ".join(d.replace("_", " ") for d in part.drivers)
-    told = ", ".join(f"{t:.2f} s at {hz:g} Hz" for hz, t in zip(found.hz, mean, strict=True) if np.isfinite(t))
+    times = ", ".join(f"{t:.2f} s at {hz:g} Hz" for hz, t in zip(found.hz, mean, strict=True) if np.isfinite(t))
     return [
         picture(
             "reverberation",
             "Reverberation in octaves",
-            f"EDT, T20, T30, C50 and C80 over octaves; T20 {told}.",
-            f"T20: {told}. Mean and standard deviation over ears and scoring positions of {names}; a band is left out "
+            f"EDT, T20, T30, C50 and C80 over octaves; T20 {times}.",
+            f"T20: {times}. Mean and standard deviation over ears and scoring positions of {names}; a band is left out "
             "where the decay range or the bandwidth is too small (ISO 3382). More: measure show --only reverberation.",
             draw,
             size=(5.9, 5.4),

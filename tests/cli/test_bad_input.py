@@ -285,7 +285,7 @@ def used(at: Path) -> int:
 
 
 def started(*args: str | Path) -> subprocess.Popen[str]:
-    """The command line, with captures slowed down so that something can happen between them, and told when stored."""
+    """The command line, with captures slowed down, so that something can happen between them, and a line for each."""
     slowed = (
         "import time, rigs.lab.interface as i; c = i.LabInterface.capture; "
         "i.LabInterface.capture = lambda self, y: (time.sleep(0.25), c(self, y))[1]; "
