@@ -27,6 +27,17 @@ def patched(data: bytes, at: int, form: str, value: float) -> bytes:
     return bytes(new)
 
 
+def bypassed(data: bytes, rows: int) -> bytes:
+    """The bypass as so many filters, the first one again and again; sizes and checksum are right."""
+    drivers, taps, sets = struct.unpack_from("<3I", data, 24)
+    (count,) = struct.unpack_from("<I", data, 72)
+    at = 128 + 4 * (2 * drivers + 3 * sets)
+    first, filters = data[at : at + 8], data[at + 8 * count :][: 4 * taps]
+    new = bytearray(data[:at] + rows * first + rows * filters + data[at + (8 + 4 * taps) * count :])
+    struct.pack_into("<I", new, 12, len(new))
+    return patched(bytes(new), 72, "<I", rows)
+
+
 DAMAGES: dict[str, tuple[Any, str]] = {
     "cut": (lambda d: d[:-4], "TOO_SHORT"),
     "empty": (lambda d: b"", "TOO_SHORT"),
@@ -44,8 +55,8 @@ DAMAGES: dict[str, tuple[Any, str]] = {
     "a place that is none": (lambda d: patched(d, 128 + 4 * 10, "<f", float("inf")), "BAD_SIZE"),
     "a default place that is not there": (lambda d: patched(d, 76, "<I", 1), "BAD_SIZE"),
     "written for an earlier library": (lambda d: patched(d, 8, "<I", 1), "OTHER_FORMAT"),
-    "no bypass": (lambda d: patched(d, 72, "<I", 0), "BAD_SIZE"),
-    "more of a bypass than drivers": (lambda d: patched(d, 72, "<I", 11), "BAD_SIZE"),
+    "no bypass": (lambda d: bypassed(d, 0), "BAD_SIZE"),
+    "more of a bypass than drivers": (lambda d: bypassed(d, 11), "BAD_SIZE"),
     "bypass of a side that is not there": (lambda d: patched(d, 128 + 4 * 13, "<I", 2), "BAD_SIZE"),
     "bypass on a driver that is not there": (lambda d: patched(d, 128 + 4 * 14, "<I", 5), "BAD_SIZE"),
 }
@@ -56,6 +67,10 @@ def test_a_bad_blob_is_refused(shared: ctypes.CDLL, damage: str) -> None:
     change, code = DAMAGES[damage]
     data = change(blob_of(crooked()))
     assert checked(shared, data)[0] == code
+
+
+def test_a_bypass_may_have_every_driver_on_both_sides(shared: ctypes.CDLL) -> None:
+    assert checked(shared, bypassed(blob_of(crooked()), 10))[0] == "OK"
 
 
 def test_another_rate_a_bad_block_and_too_little_memory_are_refused(shared: ctypes.CDLL) -> None:
