@@ -71,6 +71,15 @@ def test_a_pulse_has_no_reverberation() -> None:
     assert all(np.all(np.isnan(reverberation.of(pulse, FULL).values[n])) for n in ("edt_s", "t20_s", "t30_s"))
 
 
+@pytest.mark.parametrize("decay_s", [0.02, 0.03, 0.04])
+def test_no_figure_is_shorter_than_the_filters_allow(decay_s: float) -> None:
+    """Of short decays in octaves, and of any path: bandwidth times decay time is at least 4."""
+    found = reverberation.of(room(0.6, decay_s, -90.0), FULL)
+    products = np.stack([found.values[n] for n in ("edt_s", "t20_s", "t30_s")]) * found.hz / 2.0**0.5
+    assert np.isfinite(products[..., -2:]).all()
+    assert np.nanmin(products) > 3.9
+
+
 def test_silence_has_no_figure_and_zeros_are_no_decay() -> None:
     """A dead driver, and a response followed by digital zeros, as windowed files have them."""
     power = np.zeros(24000)
