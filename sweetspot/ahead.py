@@ -33,7 +33,7 @@ def reading_ahead(words: Sequence[str]) -> ReadingAhead | None:
     """A copy of this process that reads the words of a command; None where that would gain nothing.
 
     It does where a command has its work in modules of its own (:attr:`sweetspot.commands.Command.work`), and a second
-    core can read while this one loads them: typer and pydantic take 0.1 s.
+    core can read while this one loads them: typer takes 30 ms, and pydantic, for words that are not plain, 0.1 s.
     """
     work = COMMANDS[words[0]].work if words and words[0] in COMMANDS else ""
     linux = hasattr(os, "fork") and hasattr(os, "sched_getaffinity")  # where a copy is safe

@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Sequence
 from copy import copy
+from functools import partial
 from importlib import import_module
 from typing import Annotated, Any, get_args
 
@@ -14,6 +15,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from sweetspot.commands import COMMANDS, rooms_of
+from sweetspot.plain_values import PlainFirst
 from sweetspot.rigs.progress import failed
 
 WrongUse: type[Any] = typer.BadParameter.__mro__[1]
@@ -50,16 +52,23 @@ class Lazy(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Options of the top level: see :func:`bare_flags`."""
-        return [without_type(option) for option in super().get_params(ctx)]
+        return [plain_first(without_type(option)) for option in super().get_params(ctx)]
 
 
 def bare_flags(command: Any, ctx: Any) -> Any:
     """The command, whose help shows no type beside a flag: after ``--json <bool>`` one would type a value."""
     for option in (*command.params, command.get_help_option(ctx)):
-        single_type(without_type(option))
+        single_type(plain_first(without_type(option)))
     for inner in getattr(command, "commands", {}).values():
         bare_flags(inner, ctx)
     return command
+
+
+def plain_first(option: Any) -> Any:
+    """The option, whose plain values are converted without pydantic, which takes 0.1 s to load."""
+    if "get_runtime_param" not in vars(option):
+        option.get_runtime_param = partial(PlainFirst, option.get_runtime_param)
+    return option
 
 
 def without_type(option: Any) -> Any:

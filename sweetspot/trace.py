@@ -6,14 +6,11 @@ import errno
 import os
 import platform
 import sys
-import tempfile
-import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sweetspot.rigs.errors import SweetspotError
-from sweetspot.rigs.storage import write
 
 UNEXPECTED = 70
 """Exit code of an unexpected error (EX_SOFTWARE of sysexits.h)."""
@@ -37,7 +34,10 @@ def kept(fault: BaseException, now: datetime) -> str:
     now
         The time, for the name of the file.
     """
-    from importlib.metadata import version  # slow to import
+    import traceback  # no command that ends well needs these
+    from importlib.metadata import version
+
+    from sweetspot.rigs.storage import write
 
     name = f"trace-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
     text = "".join(
@@ -66,6 +66,8 @@ def _folders() -> Iterator[Path]:
     state = os.environ.get("XDG_STATE_HOME")
     if state or os.environ.get("HOME"):
         yield (Path(state) if state else Path(os.environ["HOME"]) / ".local" / "state") / "sweetspot"
+    import tempfile
+
     try:
         yield Path(tempfile.gettempdir())
     except OSError:
