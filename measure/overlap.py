@@ -13,6 +13,7 @@ transform only lags without any response are missing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from sweetspot.measure.plan import OverlapMode, OverlappedSignal, Plan, outputs_
 from sweetspot.measure.separation import arrivals_differ, kept, noise_of, over_lag
 from sweetspot.measure.shot import ALL, Capture
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
+from sweetspot.rigs.names import runs_of
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import P_REF, Float, db, from_db
 
@@ -46,6 +48,10 @@ HEADROOM = 0.8
 """Peak that the sum of all drivers may reach at an input, re full scale."""
 ELSEWHERE_DB = 3.0
 """Margin of all drivers together below the rig's SPL limit at the first position, as others may be louder."""
+LIKE_BEFORE = "as before"
+"""Why drivers play one by one where all of them were not tried: short, as sessions keep one for each position."""
+MOST_UNTRIED = 15
+"""Positions in a row, at most, at which an overlapped capture is not tried because those before it were of no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ class Overlap:
             return f"drivers play sequentially: {self.why}"
         lower = f", each {-float(db(self.level)):.1f} dB lower" if self.level < 1.0 else ""
         level = f" ({self.level_db:.0f} dB by the drivers' compression at the other level)" if lower else ""
-        apart = ", ".join(str(p + 1) for p, _ in self.sequential)
+        apart = runs_of([p + 1 for p, _ in self.sequential])
         where = f"; one by one at position{'s' if len(self.sequential) > 1 else ''} {apart}" if apart else ""
         return (
             f"all drivers play in one capture, {self.gain:.1f} times shorter{lower}; it agrees with sequential ones to "
@@ -122,6 +128,20 @@ class Overlap:
     def at(self, position: int) -> bool:
         """Whether drivers play together at a position, from 0."""
         return self.used and all(position != p for p, _ in self.sequential)
+
+    def doubtful(self, order: Sequence[int], position: int) -> bool:
+        """Whether all drivers are not tried at a position because they were of no use at those before it.
+
+        What makes drivers ring into each other rarely changes from one position to the next: after two captures in vain
+        one position is not tried, after three three, after four seven, then :data:`MOST_UNTRIED`.
+        """
+        found, vain, untried = dict(self.sequential), 0, 0
+        for before in reversed(order[: order.index(position)]):
+            if before not in found:
+                break
+            vain += found[before] != LIKE_BEFORE
+            untried += vain == 0
+        return vain > 0 and untried < min(2 ** (vain - 1) - 1, MOST_UNTRIED)
 
     def without(self, position: int, why: str) -> Overlap:
         """The same, with sequential captures at one more position."""

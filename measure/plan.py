@@ -330,22 +330,20 @@ FULL_TURN = 50.0
 
 
 def nearest_first(poses: Sequence[Pose]) -> list[int]:
-    """An order of poses: the first one first, then always the nearest that is left.
+    """An order of poses: the first one first, then always the nearest that is left, of several the first.
 
     A metre counts ten radians, since heads and microphones are mostly moved by hand.
     """
-    left = list(range(len(poses)))
-    order = [left.pop(0)] if left else []
-    while left:
-        here = poses[order[-1]]
-        order.append(min(left, key=lambda i: (round(_apart(here, poses[i]), 6), i)))
-        left.remove(order[-1])
+    angles = np.array([(p.turn, p.yaw, FULL_TURN * p.elevation) for p in poses]).reshape(-1, 3)
+    at = np.array([(p.x, p.y, p.z) for p in poses]).reshape(-1, 3)
+    left = np.arange(len(poses))
+    order = [0] if poses else []
+    while len(left) > 1:
+        left = left[left != order[-1]]
+        apart = np.abs(angles[left] - angles[order[-1]]).sum(axis=1)
+        apart += 10.0 * np.sqrt(np.sum((at[left] - at[order[-1]]) ** 2, axis=1))
+        order.append(int(left[np.argmin(apart.round(6))]))
     return order
-
-
-def _apart(a: Pose, b: Pose) -> float:
-    angles = abs(a.turn - b.turn) + abs(a.yaw - b.yaw) + FULL_TURN * abs(a.elevation - b.elevation)
-    return angles + 10.0 * float(np.linalg.norm([a.x - b.x, a.y - b.y, a.z - b.z]))
 
 
 def kept_samples(rig: Description) -> tuple[int, int]:

@@ -186,6 +186,8 @@ class CaptureLoop:
                 continue
             self.place(capture.pose)
             try:
+                if how is not None and how.doubtful(plan.order, capture.position):
+                    raise _Mixed(overlap.LIKE_BEFORE)
                 heard = _until_good(self, listener, capture, self.accept_change, derived=alone)
             except (_Mixed, TooLoud) as fault:
                 if how is None or (isinstance(fault, TooLoud) and fault.played):

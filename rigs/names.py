@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from sweetspot.rigs.errors import BadInput
 
@@ -50,6 +51,15 @@ def check_serial(text: str, where: str) -> str:
 def many(count: int, thing: str) -> str:
     """A count with its noun: ``1 file``, ``2 files``."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def runs_of(numbers: Iterable[int]) -> str:
+    """Whole numbers with those that follow each other as a run: ``1, 2, 5 to 9``."""
+    runs: list[tuple[int, int]] = []
+    for n in sorted(set(numbers)):
+        runs, first = (runs[:-1], runs[-1][0]) if runs and n == runs[-1][1] + 1 else (runs, n)
+        runs.append((first, n))
+    return ", ".join(f"{a}" if a == b else f"{a}, {b}" if b == a + 1 else f"{a} to {b}" for a, b in runs)
 
 
 def check_name(text: str, where: str) -> str:

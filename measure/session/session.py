@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +58,7 @@ class Session:
         self.path, self._open, self._file = file.path, file, file.root
         self._clocks: dict[SetName, list[float]] = {}
         self._derived: dict[SetName, dict[str, Data]] = {}
+        self._names: dict[SetName, dict[str, set[str]]] = {}
 
     @classmethod
     def create(
@@ -355,9 +356,9 @@ class Session:
         disk.try_to_grow(self.path, self._open.handle, plan.capture_bytes + disk.MARGIN_BYTES)
         capture = shot.capture
         raw = self._file.group(f"raw/{plan.name}")
-        name = capture.key if shot.accepted else self._rejected_name(plan.name, capture)
-        there = (raw.data(k).attrs for k in raw if k.lstrip("x").startswith(capture.place) and k != name)
-        made = sum(SPLICED not in attrs for attrs in there)
+        there = self._names_of(plan.name).setdefault(capture.place, set())
+        name = capture.key if shot.accepted else _rejected_name(there, capture)
+        made = sum(SPLICED not in raw.data(k).attrs for k in there if k != name)
         x, attrs = samples.kept(shot.recording.x)
         data = raw.create_data(None, x, chunks=capture_chunks(x.shape), **self._packed)
         data.attrs.update(**asdict(capture.pose), **attrs)
@@ -370,6 +371,7 @@ class Session:
             self._keep_splice(f"spliced/{plan.name}/{name}", *shot.splice)
         data.attrs["accepted"] = shot.accepted
         raw.link(name, data)
+        there.add(name)
         if at_once:
             self._file.flush()
         if shot.accepted and plan.name in self._clocks:
@@ -610,10 +612,20 @@ class Session:
         """A text kept by :meth:`annotate`."""
         return "".join(self._file.data(name).texts()) if name in self._file else None
 
-    def _rejected_name(self, name: SetName, capture: Capture) -> str:
-        taken = sum(1 for k in self._file.group(f"raw/{name}") if k.startswith(f"x{capture.key}"))
-        key = CaptureKey(capture.position, capture.source, capture.repeat, capture.purpose, rejected=taken + 1)
-        return key.name
+    def _names_of(self, name: SetName) -> dict[str, set[str]]:
+        """Names of a set's raw captures by :attr:`Capture.place`: the file has thousands, and is read for them once."""
+        if name not in self._names:
+            self._names[name] = {}
+            for key in self._file.group(f"raw/{name}"):
+                if key != "played":
+                    self._names[name].setdefault(CaptureKey.parse(key).place, set()).add(key)
+        return self._names[name]
+
+
+def _rejected_name(there: Collection[str], capture: Capture) -> str:
+    """The next name of a rejected capture, where those of its place are there."""
+    taken = sum(1 for k in there if k.startswith(f"x{capture.key}"))
+    return CaptureKey(capture.position, capture.source, capture.repeat, capture.purpose, rejected=taken + 1).name
 
 
 def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:

@@ -113,10 +113,9 @@ class Attributes:
 class Data:
     """A data set."""
 
-    def __init__(self, data: Any, path: Path, trusted: bool, remedy: str) -> None:
-        self._data, self.path, self._trusted, self._remedy = data, path, trusted, remedy
-        with guarded(path, "a data set"):
-            self.name = str(data.name)
+    def __init__(self, data: Any, path: Path, name: str, trusted: bool, remedy: str) -> None:
+        """``name`` is its path in the file: HDF5 looks through the whole file for that of one without links."""
+        self._data, self.path, self.name, self._trusted, self._remedy = data, path, name, trusted, remedy
         self.attrs = Attributes(data, path, self.name, remedy)
 
     @property
@@ -244,7 +243,7 @@ class Group:
         if self._check is not None:
             with guarded(self.path, self._named(name)):
                 self._check(found.id, self._named(name))
-        return Data(found, self.path, self._trusted, self._remedy)
+        return Data(found, self.path, self._named(name), self._trusted, self._remedy)
 
     def members_with(self, attribute: str) -> Iterator[tuple[str, Any]]:
         """Names of members that have an attribute, and its value: a third of the time of opening each as an object."""
@@ -301,9 +300,10 @@ class Group:
         array = _storable(values)
         layout = {} if in_one_piece and array.size else _chunked(array, storage)
         content = None if "compression" in layout else array
-        with guarded(self.path, self._named(name or "a new data set")):
+        where = self._named(name or "a new data set")
+        with guarded(self.path, where):
             made = self._group.create_dataset(name, array.shape, array.dtype, content, track_times=False, **layout)
-        data = Data(made, self.path, self._trusted, self._remedy)
+        data = Data(made, self.path, where, self._trusted, self._remedy)
         if content is None:
             data[...] = array
         if stamp:
@@ -322,7 +322,7 @@ class Group:
         with guarded(self.path, self._named(name)):
             storage = {"chunks": shape, "fletcher32": True, **storage}
             made = self._group.create_dataset(name, shape, dtype=dtype, fillvalue=fill, track_times=False, **storage)
-        return Data(made, self.path, self._trusted, self._remedy)
+        return Data(made, self.path, self._named(name), self._trusted, self._remedy)
 
     def flush(self) -> None:
         """Bring everything to the disk."""

@@ -266,6 +266,19 @@ def test_a_position_where_drivers_ring_into_each_other_is_captured_one_by_one(
     assert f"position {LIVE + 1}, all drivers: used 0 of 1: run 1 other drivers leave" in lines
 
 
+def test_all_drivers_are_tried_ever_less_often_where_they_are_of_no_use() -> None:
+    """Seven times at fifty positions in a row, and at each again once a try was of use."""
+    order, how, tried = tuple(range(80)), Overlap(wait=1, agreed_db=-70.0), []
+    for position in order:
+        if how.doubtful(order, position):
+            how = how.without(position, overlap.LIKE_BEFORE)
+        else:
+            tried.append(position)
+            how = how.without(position, "others ring") if 10 <= position < 60 else how
+    assert tried == [*range(10), 10, 11, 13, 17, 25, 41, 57, *range(73, 80)]
+    assert how.text().endswith("; one by one at positions 11 to 73")
+
+
 @pytest.mark.parametrize("stored", [1, 2, 3])
 def test_a_kill_after_the_rejected_capture_is_made_up_for(
     long: Description, lab_rig: LabRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: int
