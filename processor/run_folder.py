@@ -15,6 +15,7 @@ from sweetspot.processor.store import located, read, read_bank
 from sweetspot.rigs.acoustics import Excursion
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import say
+from sweetspot.rigs.rig_file import limits_of
 from sweetspot.rigs.storage import file_sha256, hash_ahead, is_newer, root_text, stated
 from sweetspot.rigs.units import Real, db
 
@@ -24,7 +25,7 @@ SLACK_DB = 0.1
 if TYPE_CHECKING:
     from sweetspot.processor.bank import FilterBank
     from sweetspot.rigs.protection import Protection
-    from sweetspot.rigs.rig_file import Driver
+    from sweetspot.rigs.rig_file import DriverLimits
 
 
 def within_rig(path: Path, filters: FilterSet, places: NDArray[Any] | None = None) -> tuple[FilterSet, tuple[str, ...]]:
@@ -63,9 +64,7 @@ def limited_by_rig(
     rig, changes = beside.with_name("rig.toml"), list[str]()
     if rig.is_file():
         changes += _changed_rig(rig, beside.with_name("session.h5"))
-        from sweetspot.rigs.rig_file import limits_of  # the rig's tables take longer to import than a file to find
-
-        ceiling = limits_of(rig).limits.ceiling
+        ceiling = limits_of(rig).ceiling
         if ceiling < filters.ceiling * (1.0 - 1e-9):
             changes.append(
                 f"{rig}: the ceiling is {float(db(ceiling)):.2f} dBFS now, {float(db(filters.ceiling)):.2f} dBFS in "
@@ -88,11 +87,8 @@ def driver_limits(path: Path, filters: FilterSet) -> dict[int, Protection]:
     if not rig.is_file():
         return {}
     from sweetspot.rigs.protection import Protection
-    from sweetspot.rigs.rig_file import limits_of
 
     rig_limits = limits_of(rig)
-    if rig_limits.interface is None:
-        return {}
     there = {filters.channels.index(d.channel): d for d in rig_limits.driver if d.channel in filters.channels}
     found = {row: Protection.of(rig_limits, d) for row, d in there.items()}
     for row, driver in there.items():
@@ -101,12 +97,12 @@ def driver_limits(path: Path, filters: FilterSet) -> dict[int, Protection]:
     return found
 
 
-def _as_filters_do(taps: Real, fs: int, driver: Driver) -> Excursion:
+def _as_filters_do(taps: Real, fs: int, driver: DriverLimits) -> Excursion:
     """Excursion of a driver without data sheet, in relative units: the filters' own reach is allowed.
 
     They were made to keep to its limit by its measured level, which no rig file has.
     """
-    low, relative = driver.band_hz[0], Excursion(1.0, driver.band_hz[0], 1.0)
+    low, relative = driver.low_hz, Excursion(1.0, driver.low_hz, 1.0)
     left, right, centre = relative.worst(taps, fs)
     return Excursion(float(max(left + right, centre, 1e-12)), low, 1.0)
 

@@ -72,6 +72,22 @@ class Call:
         """What the function returns."""
         return getattr(import_module(self.module), self.name)(**self.values)
 
+    def made_ahead(self) -> Any:
+        """What another core makes of the same call, see :func:`expect`; made here where it makes nothing."""
+        found = next((_expected.pop(i)[1]() for i, (call, _) in enumerate(_expected) if call == self), None)
+        if found is None:
+            return self.made()
+        expect(self, lambda: found)
+        return found
+
+
+_expected: list[tuple[Call, Callable[[], Any]]] = []
+
+
+def expect(call: Call, answer: Callable[[], Any]) -> None:
+    """Have :meth:`Call.made_ahead` wait for an answer, which is None where there is none."""
+    _expected.append((call, answer))
+
 
 _takes: ContextVar[Callable[[Call], Any]] = ContextVar("takes", default=Call.made)
 

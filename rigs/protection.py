@@ -22,7 +22,7 @@ from sweetspot.rigs.errors import TooLoud
 from sweetspot.rigs.units import Complex, Float, db, power_db
 
 if TYPE_CHECKING:
-    from sweetspot.rigs.rig_file import Description, Driver, OutputLimits
+    from sweetspot.rigs.rig_file import Description, DriverLimits, OutputLimits
 
 LEAK_DB = -40.0
 """Energy that a signal may have below a driver's band, re its total."""
@@ -97,21 +97,20 @@ class Protection:
     excursion: Excursion | None = None
 
     @classmethod
-    def of(cls, rig: Description | OutputLimits, driver: Driver) -> Protection:
+    def of(cls, rig: OutputLimits, driver: DriverLimits) -> Protection:
         """The limits of a driver of a rig."""
-        assert rig.interface is not None, "a rig with drivers has an interface"
-        volts = driver.volts(rig.interface)
-        peak, rms = rig.limits.ceiling, float(np.inf)
+        volts = driver.volts
+        peak, rms = rig.ceiling, float(np.inf)
         if volts is not None and driver.max_v is not None:
             peak = min(peak, driver.max_v / volts)
         if volts is not None and driver.power_w is not None:
             rms = float(np.sqrt(driver.power_w * driver.impedance_ohm)) / volts
-        free = driver.unprotected or rig.interface.driver == "none"  # where nothing is played, no band is known
-        low = None if free else driver.band_hz[0]
+        free = driver.unprotected or rig.interface == "none"  # where nothing is played, no band is known
+        low = None if free else driver.low_hz
         moves = None
         if volts is not None and driver.excursion_m is not None and driver.sensitivity_db_spl is not None:
             limit, area = driver.excursion_m
-            moves = Excursion.of_data_sheet(limit, area, driver.band_hz[0], driver.sensitivity_db_spl, volts)
+            moves = Excursion.of_data_sheet(limit, area, driver.low_hz, driver.sensitivity_db_spl, volts)
         return cls(driver.name, driver.channel - 1, rig.fs, low, float(peak), rms=rms, excursion=moves)
 
     @property
@@ -378,7 +377,10 @@ def _applied(inverse: tuple[Complex, Complex, float], rows: Float) -> Float:
 
 def protections(rig: Description) -> tuple[Protection, ...]:
     """The limits of every driver, in the order of the rig."""
-    return tuple(Protection.of(rig, d) for d in rig.driver)
+    from sweetspot.rigs.rig_file import limits_in
+
+    limits = limits_in(rig)
+    return tuple(Protection.of(limits, d) for d in limits.driver)
 
 
 def check_outputs(y: NDArray[np.floating], rig: Description, where: str) -> None:

@@ -9,10 +9,12 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from sweetspot.commands import COMMANDS, WHOLE_ALWAYS, WHOLE_IF_NEWER, rooms_of
-from sweetspot.rigs.faces import Call, handed_to
+from sweetspot.commands import COMMANDS, LIMITED, WHOLE_ALWAYS, WHOLE_IF_NEWER, rooms_of
+from sweetspot.rigs.faces import Call, expect, handed_to
 from sweetspot.rigs.storage import hash_ahead, is_newer
 
 SESSION, FILTERS = "session.h5", "filterset.h5"
@@ -60,9 +62,9 @@ class ReadingAhead:
         answer, given = os.pipe()
         self._copy = os.fork()
         if not self._copy:
-            _read(given)
+            _read(words, given)
         os.close(given)
-        self._answer = answer
+        self._answer = os.fdopen(answer, "rb")
 
     def call_when_loaded(self) -> Call | None:
         """Load the work; returns the call that was asked for.
@@ -72,18 +74,27 @@ class ReadingAhead:
         Call(self._work, "ready", {}).made()
         gc.freeze()  # what was loaded stays until the end: no collection need look at it
         gc.enable()
-        with os.fdopen(self._answer, "rb") as answer:
-            data = answer.read()
-        call: Call | None = pickle.loads(data) if data else None
+        call, also = self._next() or (None, None)
+        if also:
+            expect(also, self._next)
         return call
 
+    def _next(self) -> Any:
+        """What the copy says next; None where it says no more."""
+        with suppress(EOFError, pickle.UnpicklingError):
+            return pickle.load(self._answer)
+        return None
+
     def close(self) -> None:
-        """Wait until the copy has ended: it gives its memory back for some ms after its answer."""
+        """End the copy, whose answers nobody waits for any more."""
+        self._answer.close()
+        with suppress(ProcessLookupError):
+            os.kill(self._copy, signal.SIGKILL)
         os.waitpid(self._copy, 0)
 
 
-def _read(given: int) -> None:
-    """In the copy: read what was typed, hand over the one call that it leads to, and end."""
+def _read(words: Sequence[str], given: int) -> None:
+    """In the copy: read what was typed, hand over the one call that it leads to, then the rig's limits, and end."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it; the process itself reports that
         nowhere = os.open(os.devnull, os.O_RDWR)
@@ -94,6 +105,19 @@ def _read(given: int) -> None:
         with handed_to(list[Call]()) as calls:
             typed(as_json=False)
         with os.fdopen(given, "wb") as answer:
-            answer.write(pickle.dumps(calls[0]))
+            also = _limits(calls[0]) if words[0] in LIMITED else None
+            answer.write(pickle.dumps((calls[0], also)))
+            answer.flush()
+            if also:
+                answer.write(pickle.dumps(also.made()))
     finally:
         os._exit(0)
+
+
+def _limits(call: Call) -> Call | None:
+    """The call that reads the limits of the rig beside a command's filters; None without a rig file."""
+    from sweetspot.rigs.rig_file import reading_limits
+
+    filters: Path = call.values["filterset"]
+    rig = (filters if filters.is_dir() else filters.parent) / "rig.toml"
+    return reading_limits(rig) if rig.is_file() else None

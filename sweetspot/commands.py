@@ -99,6 +99,9 @@ WHOLE_ALWAYS, WHOLE_IF_NEWER = ("calibrate",), ("report", "process", "play", "ex
 """Commands that ask for the session's SHA-256 as a whole soon after their modules are loaded; and those that ask for it
 if the session is newer than the filters."""
 
+LIMITED = ("process",)
+"""Commands that need the limits of the rig beside their filters, which the copy that reads their words reads too."""
+
 
 def rooms_of(words: list[str]) -> tuple[str, ...]:
     """The rooms that a command line needs; none where its first word is not known here."""

@@ -156,14 +156,13 @@ def prediction_text(run: Path, fitted: Fitted) -> str:
 
 def next_step(run: Path) -> str:
     """The command that follows on a calibration; where the rig has no interface, sweeps are played elsewhere."""
-    interface = limits_of(run / "rig.toml").interface
-    elsewhere = interface is not None and interface.driver == "none"
+    elsewhere = limits_of(run / "rig.toml").interface == "none"
     return command("verify", run) + (" --stimuli DIR" if elsewhere else "")
 
 
 def written(run: Path, filters: FilterSet) -> str:
     """A line on the file that a calibration has written."""
-    lower = float(db(limits_of(run / "rig.toml").limits.ceiling / filters.ceiling))
+    lower = float(db(limits_of(run / "rig.toml").ceiling / filters.ceiling))
     return (
         f"{run / 'filterset.h5'}: {filters.length} taps, delay {filters.delay_samples} samples, "
         f"{filters.insertion_text}"

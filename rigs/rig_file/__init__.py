@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from sweetspot.rigs.rig_file.lab_tables import RoomTable as RoomTable
     from sweetspot.rigs.rig_file.lab_tables import SpreadTable as SpreadTable
     from sweetspot.rigs.rig_file.lab_tables import ThermalTable as ThermalTable
-    from sweetspot.rigs.rig_file.limits_table import OutputLimits as OutputLimits
-    from sweetspot.rigs.rig_file.limits_table import limits_of as limits_of
+    from sweetspot.rigs.rig_file.output_limits import DriverLimits as DriverLimits
+    from sweetspot.rigs.rig_file.output_limits import OutputLimits as OutputLimits
+    from sweetspot.rigs.rig_file.output_limits import limits_in as limits_in
+    from sweetspot.rigs.rig_file.output_limits import limits_of as limits_of
+    from sweetspot.rigs.rig_file.output_limits import reading_limits as reading_limits
+    from sweetspot.rigs.rig_file.output_tables import InterfaceTable as InterfaceTable
     from sweetspot.rigs.rig_file.tables import CommandTable as CommandTable
-    from sweetspot.rigs.rig_file.tables import InterfaceTable as InterfaceTable
     from sweetspot.rigs.rig_file.tables import StageTable as StageTable
     from sweetspot.rigs.rig_file.toml_file import parse_as as parse_as
     from sweetspot.rigs.rig_file.toml_file import read_text as read_text

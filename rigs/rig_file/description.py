@@ -15,20 +15,16 @@ from sweetspot.rigs.rig_file.key_texts import EXAMPLES, TEXTS, UNITS
 from sweetspot.rigs.rig_file.keys import KeyTable, Wording, key_tables
 from sweetspot.rigs.rig_file.lab_places import with_body
 from sweetspot.rigs.rig_file.lab_tables import Lab
+from sweetspot.rigs.rig_file.output_tables import Driver, InterfaceTable, LimitsTable, Loopback, ProgramPorts
 from sweetspot.rigs.rig_file.schema_faults import schema_faults
 from sweetspot.rigs.rig_file.table import Table
 from sweetspot.rigs.rig_file.tables import (
     EARS,
-    Driver,
     EarsTable,
     Environment,
     HeadPosition,
-    InterfaceTable,
-    LimitsTable,
-    Loopback,
     Mic,
     Polar,
-    ProgramPorts,
     Reference,
     StageTable,
     SweepTable,

@@ -13,8 +13,9 @@ from sweetspot.rigs.rig_file.fixed_mics import fixed_mics
 from sweetspot.rigs.rig_file.lab_places import lab_faults
 from sweetspot.rigs.rig_file.lab_tables import Lab
 from sweetspot.rigs.rig_file.mistaken_units import units_mistaken
+from sweetspot.rigs.rig_file.output_tables import LimitsTable
 from sweetspot.rigs.rig_file.table import are_numbers, read_or_default, sub_table, tables_in
-from sweetspot.rigs.rig_file.tables import EARS, EarsTable, HeadPosition, LimitsTable, Polar
+from sweetspot.rigs.rig_file.tables import EARS, EarsTable, HeadPosition, Polar
 
 CLOCK_SAMPLES, MOTOR_SAMPLES = 64, 64
 """Latency that the lab's two clocks and its distortion need, samples."""

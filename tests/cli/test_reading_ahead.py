@@ -126,6 +126,21 @@ def test_messages_are_those_without_a_copy(folder: Path, line: str) -> None:
     assert not (folder / "out.wav").exists()
 
 
+@pytest.mark.parametrize("ceiling", [-40.0, 3.0])
+def test_limits_of_the_rig_are_those_read_without_a_copy(folder: Path, tmp_path: Path, ceiling: float) -> None:
+    for name in ("filterset.h5", "in.wav"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "rig.toml").write_text(f"[limits]\nceiling_dbfs = {ceiling}\n")
+    found = []
+    for changed in ("", ALONE):
+        output, messages, code, loaded = typed(tmp_path, "process", ".", "in.wav", "out.wav", changed=changed)
+        assert (code, "pydantic" in loaded) == (0 if ceiling < 0.0 else 2, bool(changed) or ceiling > 0.0)
+        sound = (tmp_path / "out.wav").read_bytes() if code == 0 else b""
+        found.append((output, re.sub(r"\d\d:\d\d", "", messages), sound))
+    assert found[0] == found[1]
+    assert ("the lower one applies" if ceiling < 0.0 else "nothing is played without a known ceiling") in found[0][1]
+
+
 @pytest.mark.parametrize("changed", ["", ALONE])
 @pytest.mark.parametrize("wanted", [0, 1])
 def test_a_verdict_is_the_exit_code(folder: Path, wanted: int, changed: str) -> None:

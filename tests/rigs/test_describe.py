@@ -16,8 +16,9 @@ from sweetspot.rigs.rig_file import description
 from sweetspot.rigs.rig_file.description import Description, parse, read
 from sweetspot.rigs.rig_file.lab_places import with_body
 from sweetspot.rigs.rig_file.lab_tables import Lab, RoomTable
+from sweetspot.rigs.rig_file.output_tables import LimitsTable
 from sweetspot.rigs.rig_file.table import Table
-from sweetspot.rigs.rig_file.tables import EarsTable, LimitsTable, Polar
+from sweetspot.rigs.rig_file.tables import EarsTable, Polar
 from sweetspot.rigs.storage import toml_table
 
 
