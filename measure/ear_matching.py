@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.acoustics import fft
-from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.arrays import frozen, median
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import EARS, Description
 from sweetspot.rigs.units import Float, power_db
@@ -109,9 +109,9 @@ def match(found: ImpulseResponse, rig: Description) -> Match:
     many = len(rows) > 1
     squares = np.nansum((rows - mean) ** 2, axis=0)
     error = np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1) / count), np.nan)
-    each = np.array([np.median(row[~np.isnan(row)]) for row in rows[:, inside]])  # nanmedian loads masked arrays
+    each = np.array([median(row[~np.isnan(row)]) for row in rows[:, inside]])
     overall_error = float(each.std(ddof=1) / np.sqrt(len(each))) if many else float("nan")
-    return Match(centres, mean, error, float(np.median(mean[inside])), overall_error, len(rows))
+    return Match(centres, mean, error, median(mean[inside]), overall_error, len(rows))
 
 
 def _differences(

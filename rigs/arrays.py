@@ -55,6 +55,15 @@ def _is_constant(value: ArrayLike) -> bool:
     return False
 
 
+def median(values: ArrayLike) -> float:
+    """Median of all values, of which there is at least one; NaN if one of them is.
+
+    The same as NumPy's, which loads its masked arrays for it: 20 ms.
+    """
+    row = np.sort(np.ravel(np.asarray(values, dtype=np.float64)))
+    return float(row[-1] if np.isnan(row[-1]) else 0.5 * (row[(len(row) - 1) // 2] + row[len(row) // 2]))
+
+
 def bisected(met: Callable[[Float], NDArray[np.bool_]], size: int, bounds: tuple[float, float], halvings: int) -> Float:
     """Least positive numbers ``(size,)`` at which a condition that stays once it holds is met, each by itself.
 

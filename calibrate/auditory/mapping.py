@@ -21,6 +21,7 @@ from sweetspot.calibrate.plant.places import DeviceField, Heads, correction, fit
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, third_octaves
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.arrays import median
 from sweetspot.rigs.rig_file import Driver
 from sweetspot.rigs.units import Complex, Float, power_db
 
@@ -116,8 +117,13 @@ class Playing:
 
     def ear_spectra(self, h: Complex, f: Float, fs: int) -> Complex:
         """Spectra ``(place, source, ear, frequency)`` of responses ``(place, ear, driver, frequency)``."""
-        w = np.tensordot(self.shares, self.taps, axes=1) @ _waves(self.taps.shape[-1], f.tobytes(), fs)
-        return np.asarray(np.einsum("pedf,sdf->psef", h, w, optimize=True))
+        return np.asarray(np.einsum("pedf,sdf->psef", h, _response(self, f.tobytes(), fs), optimize=True))
+
+
+@lru_cache(maxsize=4)
+def _response(way: Playing, f: bytes, fs: int) -> Complex:
+    """Responses ``(source, driver, frequency)`` of the drivers to each source, as for :func:`_waves`."""
+    return np.asarray(np.tensordot(way.shares, way.taps, axes=1) @ _waves(way.taps.shape[-1], f, fs))
 
 
 @lru_cache(maxsize=4)
@@ -292,12 +298,18 @@ def _on_grid(templates: Templates, f: Float) -> Templates:
 
 def _cancellation(way: Playing, direct: Complex, m: Measured, far_ear: Complex) -> Float:
     """Cancellation of the direct sound ``(place,)``: mean over sides and third octaves, dB."""
-    sides = Playing(way.taps, np.eye(3)[:2]).ear_spectra(direct, m.f, m.ears.fs)
+    sides = _sides(way).ear_spectra(direct, m.f, m.ears.fs)
     bare = metrics.unvirtualized(np.swapaxes(sides, 1, 2), far_ear[grid_bins(m.ears.fs, 0.45 * m.ears.fs)])
     near, far = metrics.near_and_far(bare)
     leak = np.abs(far) ** 2 / np.maximum(np.abs(near) ** 2, 1e-30)
     centres = THIRD_OCTAVES[third_octaves(*metrics.SCORED)]
     return np.asarray(-power_db(band_means(leak, m.f, centres)).mean(axis=(1, 2)))
+
+
+@lru_cache(maxsize=1)
+def _sides(way: Playing) -> Playing:
+    """Left and right program alone, each by itself."""
+    return Playing(way.taps, np.eye(3)[:2])
 
 
 def _own_error(m: Measured, ear: EarModel, way: Playing, far_ear: Complex, here: Complex) -> OwnError:
@@ -311,7 +323,7 @@ def _own_error(m: Measured, ear: EarModel, way: Playing, far_ear: Complex, here:
     alone = ear.azimuth(way.ear_spectra(here[rows], m.f, m.ears.fs)) - true
     db = _cancellation(way, direct, m, far_ear) - true_db
     left_deg, alone_deg = (float(np.degrees(np.sqrt(np.mean(e**2)))) for e in (off, alone))
-    polar_db = float(np.median(m.field.left_out_db))
+    polar_db = median(m.field.left_out_db)
     return OwnError(left_deg, alone_deg, float(np.sqrt(np.mean(db**2))), polar_db)
 
 

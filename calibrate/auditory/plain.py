@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -33,10 +34,16 @@ Way = tuple[int, int]
 
 def best_pair(ears: ImpulseResponse, at: Float) -> Way:
     """The mirror pair that is loudest at its own ears, left of the listener first; see :func:`side_pairs`."""
+    level = _listened_db(ears)
+    return max(side_pairs(at), key=lambda p: level[0, p[0]] + level[1, p[1]])
+
+
+@lru_cache(maxsize=4)
+def _listened_db(ears: ImpulseResponse) -> Float:
+    """Mean level ``(ear, driver)`` in that band, dB; those of the last sets are kept."""
     power, f = _power(ears)
     inside = (f >= LISTENED_HZ[0]) & (f <= LISTENED_HZ[1])
-    level = np.asarray(10.0 * np.log10(np.maximum(power[..., inside].mean(axis=(0, -1)), 1e-300)))
-    return max(side_pairs(at), key=lambda p: level[0, p[0]] + level[1, p[1]])
+    return np.asarray(10.0 * np.log10(np.maximum(power[..., inside].mean(axis=(0, -1)), 1e-300)))
 
 
 def plain_sides(ears: ImpulseResponse, drivers: Sequence[Driver], delay: int = 0) -> tuple[Float, int]:

@@ -228,28 +228,30 @@ def footing(
     Parameters
     ----------
     beside
-        Called while another thread has the polar set.
+        Called while another thread has the polar set, once its responses were read.
     """
-    with Session.read(session_file(run)) as session:
-        rig, polar = session.rig(), session.responses("polar") if "polar" in session.sets else None
-    with ThreadPoolExecutor(1, "reading") as pool:  # transforms do not hold Python's lock
-        reading = pool.submit(_ears_beside, run, beside)
+    with (
+        Session.read(session_file(run)) as session,
+        ThreadPoolExecutor(1, "reading") as pool,  # inflating and transforms do not hold Python's lock
+    ):
+        rig = session.rig()
+        ears_read = pool.submit(_ears, run, gating, match_ears)
+        polar = session.responses("polar") if "polar" in session.sets else None
+        more_read = pool.submit(beside)
         _ring_ahead(polar, gating)  # here: what it frees is used again, a thread's memory is not: 23 MB
-        ears = reading.result()
+        ears, chosen = ears_read.result()
+        more_read.result()
     if polar is None or rig.ears is None or rig.polar is None:
         return None
-    ears = corrected(ears, matched_ears(ears, rig, match_ears).gains)
-    chosen = gate.chosen(ears, gating)
-    gates = chosen, gate.chosen(polar, gating)
-    return Footing(rig, ears, polar, gates, rig.polar.distance_m)
+    return Footing(rig, ears, polar, (chosen, gate.chosen(polar, gating)), rig.polar.distance_m)
 
 
-def _ears_beside(run: Path, beside: Callable[[], object]) -> ImpulseResponse:
-    """The ears of a run's session, read in a thread with what else is read."""
+def _ears(run: Path, gating: gate.GateWish, match_ears: Literal["auto", "on", "off"]) -> tuple[ImpulseResponse, Gate]:
+    """The matched ears of a run's session, and their gate."""
     with Session.read(session_file(run)) as session:
-        ears = session.responses("ears")
-    beside()
-    return ears
+        rig, ears = session.rig(), session.responses("ears")
+    ears = corrected(ears, matched_ears(ears, rig, match_ears).gains)
+    return ears, gate.chosen(ears, gating)
 
 
 def _ring_ahead(polar: ImpulseResponse | None, gating: gate.GateWish) -> None:

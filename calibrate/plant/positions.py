@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.arrays import median
 from sweetspot.rigs.layout import seat
 
 ASIDE_DEG = 5.0
@@ -17,7 +18,7 @@ def nearest_ahead(ears: ImpulseResponse) -> int:
     """The position nearest to straight ahead and unturned; for a seat off the axis, to the middle of its positions."""
     p = ears.positions
     aside, turned = (np.abs(p[name] - seat(p[name])) for name in ("azimuth_deg", "yaw_deg"))
-    return int(np.argmin(aside + turned + 50.0 * np.abs(p["x"] - np.median(p["x"]))))
+    return int(np.argmin(aside + turned + 50.0 * np.abs(p["x"] - median(p["x"]))))
 
 
 def scoring(ears: ImpulseResponse) -> ImpulseResponse:

@@ -16,7 +16,7 @@ from sweetspot.calibrate.plant.spectrum import frequencies, grid, transform
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges, band_means
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.arrays import frozen, median
 from sweetspot.rigs.units import Complex, Float, power_db
 
 PLAYED_DB = 18.0
@@ -170,7 +170,7 @@ class Prediction:
         """Lower edge of the lowest third octave in which left and right play, Hz; 0 if that is the lowest of all."""
         near, _ = near_and_far(self.score)
         level = power_db(np.maximum(band_means(np.mean(np.abs(near) ** 2, axis=(0, 1)), self.f), 1e-300))
-        usual = np.median(level[level > level.max() - PLAYED_DB])
+        usual = median(level[level > level.max() - PLAYED_DB])
         first = int(np.argmax(level > usual - PLAYED_DB))
         return float(band_edges(THIRD_OCTAVES)[0][first]) if first else 0.0
 

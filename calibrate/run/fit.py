@@ -27,6 +27,7 @@ from sweetspot.processor import export, store
 from sweetspot.processor.bank import StoredBank
 from sweetspot.processor.compiled import ahead as ahead_of_loops
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.memory import keep_freed_memory
 from sweetspot.rigs.storage import alone, file_sha256, stated
 from sweetspot.rigs.units import Complex, Float
 
@@ -72,17 +73,16 @@ def calibrate(
     session_file(run)
     with alone(run):
         bank = bank or (None if drop_bank else kept_bank(run))
-        loading = Thread(target=ahead_of_loops)  # 60 ms, while the session is read
-        loading.start()
         extent = Extent(design.zone.x_m, design.zone.y_m, design.zone.step_m)
         file_sha256(session_file(run))  # known before this process is copied
         gating, matching = design.filter, design.filter.match_ears
         known = auditory.footing(run, gating, matching, partial(_read, run)) if with_zone else None
-        loading.join()
         with (
             forked.Later[auditory.Filters]() as later,
             forked.begun([partial(auditory.listened, run, known, extent, later)] * with_zone) as listening,
         ):
+            keep_freed_memory()  # the copy does so too
+            Thread(target=ahead_of_loops).start()  # 30 ms, beside what needs none; the copy needs none
             made, ears, plain = _fit(run, design, left_out=left_out, step=step, ready=lambda *it: later.give(it))
             kept = to_keep(made, plain) | {"at_ears": nominal(ears)}
             if with_zone:

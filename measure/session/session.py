@@ -631,7 +631,7 @@ def _rejected_name(there: Collection[str], capture: Capture) -> str:
 def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
     """Keep a value in the place of the oldest of :data:`KEPT_SETS`."""
     while len(kept) >= KEPT_SETS:
-        del kept[next(iter(kept))]
+        kept.pop(next(iter(kept)), None)  # sets are read in two threads
     kept[key] = value
 
 

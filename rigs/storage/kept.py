@@ -42,9 +42,10 @@ class Kept:
         """The bytes, if they were kept and are whole."""
         for path in self._paths:
             with suppress(OSError):
-                data = path.read_bytes()
-                if hashlib.sha256(data[32:]).digest() == data[:32]:
-                    return data[32:]
+                with path.open("rb", buffering=0) as file:
+                    checksum, data = file.read(32), file.read()
+                if hashlib.sha256(data).digest() == checksum:
+                    return data
         return None
 
     def write(self, made: bytes) -> bytes:
@@ -87,6 +88,7 @@ def kept_array(name: str, what: str, sources: tuple[Path, ...], make: Callable[[
         np.save(out, np.ascontiguousarray(make()), allow_pickle=False)
         data = kept.write(out.getvalue())
         kept.drop_others(f"{name}-*.npy")
-    found: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    found.setflags(write=False)
-    return found
+    head = io.BytesIO(data)
+    np.lib.format.read_magic(head)
+    shape, _, kind = np.lib.format.read_array_header_1_0(head)
+    return np.frombuffer(data, kind, offset=head.tell()).reshape(shape)  # a third of the time of another copy

@@ -1,4 +1,4 @@
-"""Search of many unknowns at once, beside plain bisection."""
+"""Search of many unknowns at once, beside plain bisection, and medians beside NumPy's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sweetspot.rigs.arrays import Rows, bisected, crossing
+from sweetspot.rigs.arrays import Rows, bisected, crossing, median
 from sweetspot.rigs.units import Float
 
 BOUNDS = (1e-6, 1e8)
@@ -58,3 +58,11 @@ def test_a_condition_that_no_number_or_every_number_meets_is_not_searched() -> N
     ends = np.array([-1.0, 1.0, 0.0])
     assert list(crossing(over, (ends, ends), BOUNDS, 30)) == [BOUNDS[1], BOUNDS[0], BOUNDS[0]]
     assert asked == []
+
+
+def test_a_median_is_that_of_numpy_to_the_last_bit() -> None:
+    rng = np.random.default_rng(7)
+    for size in (1, 2, 3, 8, 101):
+        values = 10.0 ** rng.uniform(-9.0, 9.0, size) * rng.choice([-1.0, 1.0], size)
+        assert median(values) == float(np.median(values)), size
+    assert np.isnan(median([1.0, np.nan, 2.0]))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import BeamDesign, target_power
+from sweetspot.rigs.arrays import median
 from sweetspot.rigs.units import Complex, Float, power_db
 
 ALIKE_DB = 1.0
@@ -41,7 +42,7 @@ def in_phase(ahead: Complex, wanted: Complex) -> Complex:
 def top_of(design: BeamDesign, f: Float) -> float:
     """Frequency of the target's largest value, Hz: front drivers take over from the beam above it."""
     level = power_db(target_power(design.target_db, f))
-    return float(np.median(f[level >= level.max() - 0.1]))
+    return median(f[level >= level.max() - 0.1])
 
 
 def alone(

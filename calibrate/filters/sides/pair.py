@@ -13,6 +13,7 @@ from sweetspot.calibrate.filters.sides import anchored, crossover, crosstalk, mu
 from sweetspot.calibrate.filters.sides.effort import Cost, mean_over
 from sweetspot.calibrate.plant import Plant, error_of
 from sweetspot.measure.smooth import smoothed
+from sweetspot.rigs.arrays import median
 from sweetspot.rigs.units import Complex, Float, from_db, power_db
 
 REFERENCE_BAND = (300.0, 5000.0)
@@ -321,5 +322,5 @@ def balanced(left: Complex, right: Complex, f: Float) -> tuple[Complex, Complex]
     ratio = np.clip(ratio, 0.5, 2.0)
     crossed = right * left.conj()
     turn = np.unwrap(np.angle(smoothed(crossed.real, f) + 1j * smoothed(crossed.imag, f)))
-    half = np.exp(0.5j * (turn - 2.0 * np.pi * np.round(np.median(turn) / (2.0 * np.pi))))
+    half = np.exp(0.5j * (turn - 2.0 * np.pi * np.round(median(turn) / (2.0 * np.pi))))
     return left * np.sqrt(ratio) * half, right / (np.sqrt(ratio) * half)

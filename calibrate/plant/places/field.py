@@ -246,8 +246,8 @@ def _expanded(
 
 def _even_ring(r: Float, bearing: Float, distance: float, m: NDArray[np.intp]) -> Complex | None:
     """Harmonics ``(direction, order)`` at the radius of expansion, if they are orthogonal there: ``exp(j m phi)``."""
-    turn = np.exp(1j * m * bearing[:, None])
     if not np.allclose(r, distance, rtol=ROUNDED, atol=0.0):
         return None
+    turn = np.exp(1j * m * bearing[:, None])
     other = turn.conj().T @ turn - len(r) * np.eye(len(m))
     return np.asarray(turn) if float(np.abs(other).max()) < ROUNDED * len(r) else None
