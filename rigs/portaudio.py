@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,9 @@ from sweetspot.rigs.errors import BadInput, HardwareTrouble, MissingDevice
 from sweetspot.rigs.hosts import Overdue, Worker, host_settings, without_abort
 from sweetspot.rigs.protection import check_outputs
 from sweetspot.rigs.protocol import Recording
-from sweetspot.rigs.rig_file import Description
+
+if TYPE_CHECKING:
+    from sweetspot.rigs.rig_file import Description
 
 T = TypeVar("T")
 

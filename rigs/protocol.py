@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held, SweetspotError, TooLoud
 from sweetspot.rigs.layout import Pose
-from sweetspot.rigs.rig_file import Description
+
+if TYPE_CHECKING:
+    from sweetspot.rigs.rig_file import Description
 
 __all__ = [
     "BadInput",

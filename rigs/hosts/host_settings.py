@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.rig_file import InterfaceTable
+
+if TYPE_CHECKING:
+    from sweetspot.rigs.rig_file import InterfaceTable
 
 ASIO, JACK = "SD_ENABLE_ASIO", "JACK_DEFAULT_SERVER"
 """Variables of the environment that PortAudio's binding and the JACK library read when they start."""

@@ -124,7 +124,7 @@ class OutputTables(BaseModel):
     ``interface`` is ``None`` in a file without that table; no driver can be named then.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     fs: int = 48000
     interface: InterfaceTable | None = None

@@ -119,3 +119,9 @@ def test_commands_of_plain_words_load_no_pydantic(line: str) -> None:
         "assert 'pydantic' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", asked], check=True)
+
+
+@pytest.mark.parametrize("module", ["rigs.portaudio", "processor.processing", "processor.export.command.cli"])
+def test_modules_of_commands_that_read_no_rig_file_load_no_pydantic(module: str) -> None:
+    asked = f"import sys, sweetspot.{module}; assert 'pydantic' not in sys.modules"
+    subprocess.run([sys.executable, "-c", asked], check=True)
