@@ -257,7 +257,8 @@ def _noise(e: Evidence) -> list[Picture]:
         snr = e.ears.snr_db.reshape(len(e.ears.positions), -1)
         paths = [f"{m[4:5].upper()} {d + 1}" for m in e.ears.mics for d in range(n)]
         plots.snr_map(ax, snr, paths, tens(snr), numbered=True)
-        ax.set_yticks(np.arange(len(snr)) + 0.5, [str(i + 1) for i in range(len(snr))])
+        rows = range(0, len(snr), measured.every(len(snr), measured.inches(ax)[1], measured.A_LINE))
+        ax.set_yticks([i + 0.5 for i in rows], [str(i + 1) for i in rows])
         ax.set_xlabel("ear and driver")
         ax.set_ylabel("head position")
 

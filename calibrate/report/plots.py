@@ -13,7 +13,21 @@ from matplotlib.path import Path
 from sweetspot.calibrate.plant import OCTAVES, interval
 from sweetspot.calibrate.report.evidence import CellSpread
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.share import DRIVERS, GRID, PAPER, PICTURED_DB, SOFT, Values, cells, frequencies, key
+from sweetspot.measure.share import (
+    A_DIGIT,
+    A_LINE,
+    DRIVERS,
+    GRID,
+    PAPER,
+    PICTURED_DB,
+    SOFT,
+    Values,
+    cells,
+    every,
+    frequencies,
+    inches,
+    key,
+)
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float
 
@@ -165,10 +179,12 @@ def device(ax: Axes, rig: Description, mics_m: float | None) -> None:
     reach = float(np.hypot(*at.T).max())
     dx, dy = np.abs(np.diff(at[np.argsort(at[:, 1])], axis=0)).T
     upright = 90.0 if np.any((dy < 0.4 * reach) & (dx < 0.15 * reach)) else 0.0
+    named = every(len(at), inches(ax)[0] * float(np.ptp(at[:, 1])) / (3.8 * reach), A_LINE) if upright else 1
     for i, (driver, (x, y)) in enumerate(zip(rig.driver, at, strict=True)):
         ax.plot(y, x, "o", color=DRIVERS[i % len(DRIVERS)], markersize=8)
-        ax.annotate(driver.name.replace("_", " "), (y, x), xytext=(0, 8), textcoords="offset points", ha="center",
-                    va="bottom", rotation=upright)  # fmt: skip
+        if i % named == 0:
+            ax.annotate(driver.name.replace("_", " "), (y, x), xytext=(0, 8), textcoords="offset points", ha="center",
+                        va="bottom", rotation=upright)  # fmt: skip
     ax.plot(0.0, 0.0, "+", color=SOFT, markersize=9)
     ax.add_patch(Circle((0.0, 0.0), reach, fill=False, edgecolor=SOFT, linewidth=1.0, linestyle=(0, (3, 3))))
     away = f"{mics_m:g} m" if mics_m else "the listener"
@@ -207,9 +223,15 @@ def _plan(ax: Axes, reach: float, middle: float) -> None:
 
 
 def snr_map(ax: Axes, snr_db: Float, columns: Sequence[str], ends: tuple[float, float], numbered: bool) -> None:
-    """Signal to noise ``(position, path)`` as shaded cells, between ``ends``, dB; with its value when ``numbered``."""
+    """Signal to noise ``(position, path)`` as shaded cells, between ``ends``, dB.
+
+    Cells have their value when ``numbered`` and large enough for it; columns have a name where there is room.
+    """
     cells(ax, snr_db, (0.0, float(snr_db.shape[1]), 0.0, float(len(snr_db))), "cividis", ends)
-    ax.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=0)
+    wide, high = inches(ax)
+    named = every(len(columns), wide, A_DIGIT * (max(map(len, columns)) + 0.5))
+    ax.set_xticks(np.arange(len(columns))[::named] + 0.5, columns[::named], rotation=0)
+    numbered &= every(snr_db.shape[1], wide, 2.0 * A_DIGIT) == every(len(snr_db), high, A_LINE) == 1
     ax.set_ylim(len(snr_db), 0)
     ax.tick_params(length=0)
     if numbered:

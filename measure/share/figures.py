@@ -141,19 +141,28 @@ def save_all(shown: Shown, paths: Mapping[str, Path]) -> dict[str, Table]:
 
 
 def _figure(
-    title: str, size: tuple[float, float], rows: int = 1, columns: int = 1, names: int = 1, **inches: float
+    title: str,
+    size: tuple[float, float],
+    rows: int = 1,
+    columns: int = 1,
+    names: int = 1,
+    *,
+    top_alone: bool = False,
+    **inches: float,
 ) -> Figure:
     """An empty figure with a title and fixed margins: a solver for them would draw everything twice.
 
-    ``names`` above axes take rows of :data:`plots.A_ROW`.
+    ``names`` above the axes of every row, or of the top one alone, take rows of :data:`plots.A_ROW`: for more than one
+    the figure is higher than ``size``.
 
     ``inches`` are those of ``left``, ``right``, ``top``, ``bottom``, and what is left between ``rows`` and ``columns``
     of axes (``below`` and ``beside``).
     """
     (width, height), gap = size, MARGINS | inches
     more = NAMES_ROW * (-(-names // plots.A_ROW) - 1)
-    gap |= {"top": gap["top"] + more, "below": gap["below"] + more}
-    figure = PlainFigure(figsize=size)
+    gap |= {"top": gap["top"] + more, "below": gap["below"] + (0.0 if top_alone else more)}
+    height += more * (1 if top_alone else rows)
+    figure = PlainFigure(figsize=(width, height))
     figure.suptitle(title, x=0.1 / width, y=1.0 - 0.1 / height, ha="left", va="top", fontsize=12.5, color=plots.INK)
     each = (
         (width - gap["left"] - gap["right"] - (columns - 1) * gap["beside"]) / columns,
@@ -250,7 +259,7 @@ def _steps(shown: Shown, ears: ImpulseResponse) -> Figure:
     t = (np.arange(ears.h.shape[-1])[window] - start) / ears.fs
     step = timing.step_response(ears.h[shown.position], ears.fs)[..., window]
     title = f"{shown.title}: step responses of the measured band, {_place(ears, shown.position)}"
-    figure = _figure(title, (9.0, 3.6 * count), count, below=0.8, left=0.2)
+    figure = _figure(title, _traced(ears), count, below=0.8, left=0.2)
     for mic, ax in enumerate(np.atleast_1d(figure.subplots(count, 1, sharex=True))):
         plots.traces(ax, t, step[mic], ears.drivers)
         ax.set_title(named(ears.mics[mic]), loc="left")
@@ -282,9 +291,8 @@ def _impulses(shown: Shown, ears: ImpulseResponse) -> Figure:
     start = decay.arrival(ears.h[shown.position], ears.zero)
     window = slice(max(start - ears.fs // 2000, 0), min(start + ears.fs // 200, ears.h.shape[-1]))
     t = (np.arange(ears.h.shape[-1])[window] - ears.zero) / ears.fs
-    count = len(ears.mics)
     title = f"{shown.unit}: impulse responses, {_place(ears, shown.position)}"
-    figure = _figure(title, (9.0, 3.6 * count), count, below=0.8, left=0.2)
+    figure = _figure(title, _traced(ears), len(ears.mics), below=0.8, left=0.2)
     for mic, ax in enumerate(np.atleast_1d(figure.subplots(len(ears.mics), 1, sharex=True))):
         plots.traces(ax, t, ears.h[shown.position, mic][:, window], ears.drivers)
         ax.set_title(named(ears.mics[mic]), loc="left")
@@ -304,7 +312,9 @@ def _decays(shown: Shown, ears: ImpulseResponse, whole: ImpulseResponse) -> Figu
     what = f"decay of the measured band, and of spectra of the first {1000.0 * seen:g} ms"
     title = f"{shown.unit}: {what}, {named(ears.mics[mic])}, {_place(ears, shown.position)}"
     width, height = 3.2 * max(columns, 3) + 0.8, 3.0 * rows
-    figure = _figure(title, (width, height), rows, columns, len(ears.drivers), below=0.85, beside=0.75, right=0.95)
+    names = len(ears.drivers)
+    figure = _figure(title, (width, height), rows, columns, names, top_alone=True, below=0.85, beside=0.75, right=0.95)
+    height = figure.get_figheight()
     grid = figure.add_gridspec(rows, columns)
     t = np.arange(late.shape[-1]) / ears.fs
     plots.energy_decays(figure.add_subplot(grid[0, :]), t, decay.energy_decay_db(late), ears.drivers)
@@ -349,6 +359,11 @@ def _laid(count: int) -> tuple[int, int]:
     return -(-count // columns), columns
 
 
+def _traced(ears: ImpulseResponse) -> tuple[float, float]:
+    """Size of a figure with a trace a driver, each with its name, for every microphone."""
+    return 9.0, max(3.6, 1.0 + 0.22 * len(ears.drivers)) * len(ears.mics)
+
+
 def _sized(count: int, width: float, height: float) -> tuple[float, float]:
     rows, columns = _laid(count)
     return width * max(columns, 2), height * rows + 0.5
@@ -372,9 +387,8 @@ def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
 
 def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
     around = directivity.orbit(polar, 0, smoothing=1.0 / 3.0)
-    figure = _figure(
-        f"{shown.title}: directivity, 1/3 octave, radiation taken as symmetric about the axis", (9.0, 6.6), 2, below=0.6
-    )
+    title = f"{shown.title}: directivity, 1/3 octave, radiation taken as symmetric about the axis"
+    figure = _figure(title, (9.0, 6.6), 2, names=len(polar.drivers), below=0.6)
     above, below = figure.subplots(2, 1, sharex=True)
     plots.over_frequency(above, around.f, directivity.index_db(around), polar.drivers, "directivity index, dB")
     width = directivity.beam_width_deg(around)
@@ -409,10 +423,8 @@ def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) ->
     flat, upright = directivity.orbit(polar, 0), directivity.orbit(vertical, 0)
     count = len(polar.drivers)
     rows, columns = -(-count // 2), min(count, 2)
-    gaps = {"right": 0.7, "bottom": 1.05, "below": 0.85, "beside": 1.4}
-    figure = _figure(
-        f"{shown.title}: CTA-2034, 1/12 octave", (5.6 * columns, 4.0 * rows + 0.8), rows, columns, 1, **gaps
-    )
+    title, size = f"{shown.title}: CTA-2034, 1/12 octave", (5.6 * columns, 4.0 * rows + 0.8)
+    figure = _figure(title, size, rows, columns, right=0.7, bottom=1.05, below=0.85, beside=1.4)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for spare in axes[count:]:
         spare.set_visible(False)

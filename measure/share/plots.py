@@ -52,6 +52,9 @@ _SHADED = (240, 400)
 A_ROW = 6
 """Names in a row above axes."""
 
+A_LINE, A_DIGIT = 0.17, 0.09
+"""Height of a line and width of a digit, inches."""
+
 _TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
 
 
@@ -71,6 +74,17 @@ def key(ax: Axes) -> None:
     Names(ax, A_ROW)
 
 
+def inches(ax: Axes) -> tuple[float, float]:
+    """Width and height of axes on paper."""
+    (wide, high), box = ax.get_figure(root=True).get_size_inches(), ax.get_position()  # type: ignore[union-attr]
+    return float(wide * box.width), float(high * box.height)
+
+
+def every(count: int, room: float, each: float) -> int:
+    """Of ``count`` names in a row that is ``room`` long, every which one has place for ``each``: 1 for all."""
+    return max(int(np.ceil(count * each / room)), 1)
+
+
 def levels(ax: Axes, f: Float, level: Float, names: Sequence[str], low: float, high: float) -> None:
     """Levels ``(driver, frequency)`` in dB, one line a driver, from ``low`` to ``high``."""
     for i, name in enumerate(names):
@@ -83,12 +97,14 @@ def levels(ax: Axes, f: Float, level: Float, names: Sequence[str], low: float, h
 def traces(ax: Axes, t: Float, x: Float, names: Sequence[str]) -> None:
     """Impulse responses ``(driver, tap)`` over time in s, one above the other on one scale, each named."""
     step = 0.9 * float(np.ptp(x, axis=-1).max())
+    named = every(len(names), inches(ax)[1], A_LINE)
     for i, name in enumerate(names):
         colour = DRIVERS[i % len(DRIVERS)]
         ax.axhline(-i * step, color=GRID, linewidth=0.7)
         ax.plot(1000.0 * t, x[i] - i * step, color=colour, linewidth=1.1)
-        ax.annotate(name.replace("_", " "), (0.995, -i * step), xycoords=("axes fraction", "data"), color=colour,
-                    ha="right", va="bottom", xytext=(0, 3), textcoords="offset points")  # fmt: skip
+        if i % named == 0:
+            ax.annotate(name.replace("_", " "), (0.995, -i * step), xycoords=("axes fraction", "data"), color=colour,
+                        ha="right", va="bottom", xytext=(0, 3), textcoords="offset points")  # fmt: skip
     ax.set_xlim(1000.0 * t[0], 1000.0 * t[-1])
     ax.set_yticks([])
     ax.set_xlabel("time, ms")
@@ -235,8 +251,9 @@ def over_bands(ax: Axes, hz: Float, rows: Sequence[tuple[str, Float, Float]], te
     """Means with their standard deviations ``(band,)`` as bars, one colour a name; ``text`` names the vertical axis."""
     for i, (name, mean, spread) in enumerate(rows):
         shift = 1.0 + 0.03 * (i - 0.5 * (len(rows) - 1))
-        ax.errorbar(hz * shift, mean, yerr=np.nan_to_num(spread), color=DRIVERS[i % len(DRIVERS)], linewidth=1.2,
-                    elinewidth=1.0, marker="o", markersize=4.0)  # fmt: skip
+        if np.isfinite(mean).any():  # matplotlib warns of bars without any number
+            ax.errorbar(hz * shift, mean, yerr=np.nan_to_num(spread), color=DRIVERS[i % len(DRIVERS)], linewidth=1.2,
+                        elinewidth=1.0, marker="o", markersize=4.0)  # fmt: skip
         ax.plot([], [], color=DRIVERS[i % len(DRIVERS)], linewidth=1.2, label=name)
     frequencies(ax, 0.8 * float(hz[0]), 1.25 * float(hz[-1]))
     ax.set_ylabel(text)

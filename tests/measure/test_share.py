@@ -8,6 +8,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ import pysofaconventions
 import pytest
 import sofar
 import soundfile
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
+from sweetspot.measure.share import PlainFigure, plots
 from sweetspot.rigs.storage import alone
 from sweetspot.rigs.units import P_REF, db
 
@@ -135,6 +138,28 @@ def test_pictures_are_drawn_and_wrong_names_are_reported(
     far = sweetspot("measure", "show", path, "--position", "9")
     assert far.returncode == 2  # type: ignore[attr-defined]
     assert "1 to 5" in far.stderr  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("count", [3, 8, 32, 64])
+def test_names_beside_traces_do_not_cover_each_other(count: int) -> None:
+    """Of many drivers in a low picture every second or third is named."""
+    figure = PlainFigure(figsize=(5.6, 3.3))
+    ax = figure.subplots()
+    plots.traces(ax, np.arange(100) / 48000.0, np.eye(count, 100), [f"driver_{i + 1}" for i in range(count)])
+    shown = FigureCanvasAgg(figure).get_renderer()
+    boxes = [text.get_window_extent(shown) for text in ax.texts]
+    assert boxes
+    assert all(above.y0 >= below.y1 - 3.0 for above, below in pairwise(boxes))
+    assert (len(boxes) == count) == (count <= 8)
+
+
+def test_bands_in_which_nothing_was_found_are_no_warning() -> None:
+    hz, none = np.array([125.0, 250.0, 500.0]), np.full(3, np.nan)
+    figure = PlainFigure(figsize=(5.6, 3.3))
+    ax = figure.subplots()
+    plots.over_bands(ax, hz, [("EDT", none, none), ("T20", np.array([0.3, np.nan, 0.2]), none)], "s")
+    FigureCanvasAgg(figure).draw()
+    assert len(ax.containers) == 1
 
 
 @pytest.mark.parametrize("command", [("sofa",), ("measure", "show", "--only", "decay")], ids=["sofa", "show"])
