@@ -19,7 +19,7 @@ from sweetspot.calibrate.report.device_pictures import by_name, reach, tens, tra
 from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture
 from sweetspot.calibrate.verify import figures as judged
-from sweetspot.measure.share import forked
+from sweetspot.measure.share import A_LINE, every, forked, inches
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.names import many
@@ -257,7 +257,7 @@ def _noise(e: Evidence) -> list[Picture]:
         snr = e.ears.snr_db.reshape(len(e.ears.positions), -1)
         paths = [f"{m[4:5].upper()} {d + 1}" for m in e.ears.mics for d in range(n)]
         plots.snr_map(ax, snr, paths, tens(snr), numbered=True)
-        rows = range(0, len(snr), measured.every(len(snr), measured.inches(ax)[1], measured.A_LINE))
+        rows = range(0, len(snr), every(len(snr), inches(ax)[1], A_LINE))
         ax.set_yticks([i + 0.5 for i in rows], [str(i + 1) for i in rows])
         ax.set_xlabel("ear and driver")
         ax.set_ylabel("head position")

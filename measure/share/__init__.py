@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from sweetspot.measure.share import shown as shown
     from sweetspot.measure.share import sofa as sofa
     from sweetspot.measure.share import standard_errors as standard_errors
+    from sweetspot.measure.share.axes import A_DIGIT as A_DIGIT
+    from sweetspot.measure.share.axes import A_LINE as A_LINE
     from sweetspot.measure.share.axes import Names as Names
     from sweetspot.measure.share.axes import PlainFigure as PlainFigure
     from sweetspot.measure.share.axes import Values as Values
+    from sweetspot.measure.share.axes import every as every
+    from sweetspot.measure.share.axes import inches as inches
     from sweetspot.measure.share.directivity import circle as circle
-    from sweetspot.measure.share.plots import A_DIGIT as A_DIGIT
-    from sweetspot.measure.share.plots import A_LINE as A_LINE
     from sweetspot.measure.share.plots import DRIVERS as DRIVERS
     from sweetspot.measure.share.plots import GRID as GRID
     from sweetspot.measure.share.plots import PAPER as PAPER
@@ -25,9 +27,7 @@ if TYPE_CHECKING:
     from sweetspot.measure.share.plots import STYLE as STYLE
     from sweetspot.measure.share.plots import cells as cells
     from sweetspot.measure.share.plots import colour_scale as colour_scale
-    from sweetspot.measure.share.plots import every as every
     from sweetspot.measure.share.plots import frequencies as frequencies
-    from sweetspot.measure.share.plots import inches as inches
     from sweetspot.measure.share.plots import key as key
 else:
     from sweetspot.rigs.faces import lazy

@@ -22,6 +22,9 @@ from sweetspot.rigs.units import Float
 
 _SETTINGS = cast("Mapping[str, Any]", rcParams)
 
+A_LINE, A_DIGIT = 0.17, 0.09
+"""Height of a line and width of a digit, inches."""
+
 LENGTH_EM, BESIDE_EM, BETWEEN_EM, MARGIN_EM = 1.8, 0.8, 1.3, 0.6
 """Samples' length, their distances to their own name and to the one before, and to the axes, in sizes of letters."""
 
@@ -218,6 +221,17 @@ class PlainAxes(Axes):
             for side in scale.sides:
                 self.spines[side].register_axis(scale)
                 self.spines[side].get_position()  # sets it, which objects of ticks would do
+
+
+def inches(ax: Axes) -> tuple[float, float]:
+    """Width and height of axes on paper."""
+    (wide, high), box = ax.get_figure(root=True).get_size_inches(), ax.get_position()  # type: ignore[union-attr]
+    return float(wide * box.width), float(high * box.height)
+
+
+def every(count: int, room: float, each: float) -> int:
+    """Of ``count`` names in a row that is ``room`` long, every which one has place for ``each``: 1 for all."""
+    return max(int(np.ceil(count * each / room)), 1)
 
 
 class Names(Artist):

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from sweetspot.measure.distortion import ORDERS, Distortion
-from sweetspot.measure.share.axes import Names
+from sweetspot.measure.share.axes import A_LINE, Names, every, inches
 from sweetspot.measure.share.directivity import Cta2034
 from sweetspot.rigs.units import Float
 
@@ -52,9 +52,6 @@ _SHADED = (240, 400)
 A_ROW = 6
 """Names in a row above axes."""
 
-A_LINE, A_DIGIT = 0.17, 0.09
-"""Height of a line and width of a digit, inches."""
-
 _TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
 
 
@@ -72,17 +69,6 @@ def frequencies(ax: Axes, low: float, high: float) -> None:
 def key(ax: Axes) -> None:
     """Rows of names above the axes."""
     Names(ax, A_ROW)
-
-
-def inches(ax: Axes) -> tuple[float, float]:
-    """Width and height of axes on paper."""
-    (wide, high), box = ax.get_figure(root=True).get_size_inches(), ax.get_position()  # type: ignore[union-attr]
-    return float(wide * box.width), float(high * box.height)
-
-
-def every(count: int, room: float, each: float) -> int:
-    """Of ``count`` names in a row that is ``room`` long, every which one has place for ``each``: 1 for all."""
-    return max(int(np.ceil(count * each / room)), 1)
 
 
 def levels(ax: Axes, f: Float, level: Float, names: Sequence[str], low: float, high: float) -> None:

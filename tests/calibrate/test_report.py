@@ -483,7 +483,7 @@ def test_a_page_that_would_be_the_same_is_left(verified: Path, tmp_path: Path, m
     shutil.copytree(verified, other, ignore=shutil.ignore_patterns("report.html"))
     assert report.write(other).read_bytes() == first
 
-    for damaged in (first.replace(b"M1", b"M2", 1), first[:-20], b"", b"\xff\xfe", first + b"<p>more</p>\n"):
+    for damaged in (first.replace(b"M1", b"M2", 1), b"\xff\xfe", first + b"<p>more</p>\n"):
         page.write_bytes(damaged)
         made = page.stat().st_mtime_ns
         assert again()

@@ -34,7 +34,8 @@ def test_the_whole_loop_without_posix_modules_in_ascii_at_44_1_khz(
     check = "import os\ntry:\n    import fcntl\nexcept ImportError: print('gone', hasattr(os, 'fork'))"
     probe = subprocess.run([sys.executable, "-c", check], env=bare, capture_output=True, text=True)
     assert probe.stdout == "gone False\n", probe.stderr
-    (tmp_path / "rig.toml").write_text(crooked_text.replace("fs = 47872", "fs = 44100"))
+    text = crooked_text.replace("fs = 47872", "fs = 44100").replace("step_deg = 15.0", "step_deg = 45.0")
+    (tmp_path / "rig.toml").write_text(text)
     for words in (["--help"], ["--version"], ["rig", "--help"], ["play", "--help"], ["fleet", "--help"]):
         done = run(bare, tmp_path, *words)
         assert done.returncode == 0, done.stderr
