@@ -22,6 +22,7 @@ from sweetspot.measure.session import RawKept, Session, without_raw
 from sweetspot.rigs.cli import DelayOpt, FaultsOpt, YesOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud, command
 from sweetspot.rigs.load import check_files, find, open_rig
+from sweetspot.rigs.memory import rarely_collected
 from sweetspot.rigs.names import check_serial, many
 from sweetspot.rigs.progress import operator, result, say, tracked
 from sweetspot.rigs.protocol import Rig
@@ -331,16 +332,17 @@ def pictures(
     how = shown.ShowOptions(
         position, 1.0 / smoothing if smoothing else 0.0, bands, None if gate is None else gate / 1e3
     )
-    with forked.begun([partial(shown.gather, folder.session_file(run), how, sideways)]) as read:
-        with quick_start():
-            from sweetspot.measure.share import figures  # matplotlib is slow to import
-        (data,) = read()
-    names = figures.chosen(figures.pictures(data), only, every=every)
-    target = out or run / "show"
-    paths = {name: target / f"{name}.{kind}" for name in names}
-    with alone(run) if out is None else alone_in(out), tracked("Drawing", 1) as step:
-        tables = figures.save_all(data, paths)
-        step(str(target))
+    with rarely_collected():
+        with forked.begun([partial(shown.gather, folder.session_file(run), how, sideways)]) as read:
+            with quick_start():
+                from sweetspot.measure.share import figures  # matplotlib is slow to import
+            (data,) = read()
+        names = figures.chosen(figures.pictures(data), only, every=every)
+        target = out or run / "show"
+        paths = {name: target / f"{name}.{kind}" for name in names}
+        with alone(run) if out is None else alone_in(out), tracked("Drawing", 1) as step:
+            tables = figures.save_all(data, paths)
+            step(str(target))
     files = [str(path) for path in paths.values()]
     found = {"run": str(run), "pictures": files} | {name.replace("-", "_"): rows for name, (rows, _) in tables.items()}
     result(found, "\n".join([*files, *(text for _, text in tables.values())]), as_json=as_json)

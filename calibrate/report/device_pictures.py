@@ -164,7 +164,7 @@ def reverberation_times(ears: ImpulseResponse, rig: Description, drivers: Sequen
     some = ears.used_for("score") if np.any(ears.positions["use"] == b"score") else ears
     part = replace(some, h=some.h[:, :, list(drivers)], drivers=tuple(some.drivers[d] for d in drivers),
                    snr_db=some.snr_db[:, :, list(drivers)])  # fmt: skip
-    found = reverberation.of(part, [rig.driver[d].band_hz for d in drivers])
+    found = reverberation.of(part, [rig.driver[d].band_hz for d in drivers], sought="t20_s")
     rows = {
         kind: [(reverberation.SHOWN[name][0].split(",")[0], *found.mean(name)[:2]) for name in names]
         for kind, names in KINDS.items()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from sweetspot.calibrate.report import standing
 from sweetspot.calibrate.run import VERIFIED, changes
 from sweetspot.measure.share import forked
 from sweetspot.processor import store
+from sweetspot.rigs.memory import rarely_collected
 from sweetspot.rigs.quick_start import quick_start
 from sweetspot.rigs.storage import alone, hash_ahead
 from sweetspot.rigs.storage import write as write_file
@@ -64,7 +64,7 @@ def write_noting_changes(
                 step("as it stands")
             return path, changes(run)
     before = standing.state(run)
-    with _rarely_collected(), forked.begun([partial(_beside, run, music)]) as beside:
+    with rarely_collected(), forked.begun([partial(_beside, run, music)]) as beside:
         for name in ("session.h5", VERIFIED, store.NAME):
             hash_ahead(run / name, content=True)  # both of its hashes in one reading
         with quick_start():
@@ -95,18 +95,6 @@ def write_noting_changes(
     if pictures is not None:
         separate.save(drawn, pictures)
     return path, changed
-
-
-@contextmanager
-def _rarely_collected() -> Iterator[None]:
-    """Garbage is collected a twentieth as often, in the processes begun here too: it took 90 ms of processor time."""
-    before = gc.get_threshold()
-    gc.set_threshold(20 * before[0], *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 def _beside(run: Path, music: Path | None) -> tuple[tuple[Clip, ...], str]:

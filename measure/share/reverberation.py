@@ -111,11 +111,15 @@ class RoomFigures:
         return "\n".join([*lines, NOTE])
 
 
-def of(ir: ImpulseResponse, played: Sequence[tuple[float, float]], width: BandWidth = "octave") -> RoomFigures:
+def of(
+    ir: ImpulseResponse, played: Sequence[tuple[float, float]], width: BandWidth = "octave", *, sought: str = ""
+) -> RoomFigures:
     """Figures of all paths of a set, in the bands that lie within the one in which a driver is ``played``, Hz.
 
     Filters run backwards, so that their ringing lies ahead of the decay; noise is found and the decay cut by Lundeby's
     method, the energy beyond is that of the late slope (ISO 3382-1, 5.3.3), and lines are fitted to the decay curve.
+
+    Where one figure is ``sought``, the last places are left out if no band can have a mean of it any more.
     """
     hz = _centres(ir.band, ir.fs, width)
     shape = (*ir.h.shape[:3], len(hz))
@@ -123,12 +127,15 @@ def of(ir: ImpulseResponse, played: Sequence[tuple[float, float]], width: BandWi
     start = ir.zero + onset(ir.h[..., ir.zero :])
     end = ir.h.shape[-1] - int(FADED * (ir.h.shape[-1] - ir.zero))
     size = int(fft.next_fast_len(ir.h.shape[-1] + int(12.0 * ir.fs / (hz.min(initial=ir.fs) * 0.2)), real=True))
+    edges = [_edges(nominal, width) for nominal in hz]
+    filters = [backwards(size, ir.fs, low, high) for low, high in edges]
     for place in range(shape[0]):
+        if sought and 2 * place > shape[0] and np.isnan(made[sought]).all():
+            break
         spectrum = fft.rfft(ir.h[place], size, axis=-1)
-        for band, nominal in enumerate(hz):
-            low, high = _edges(nominal, width)
+        for band, (low, high) in enumerate(edges):
             drivers = [d for d, (least, most) in enumerate(played) if least <= low and high <= most]
-            power = backwards(spectrum[:, drivers], size, ir.fs, low, high)[..., :end] ** 2
+            power = fft.irfft(spectrum[:, drivers] * filters[band], size, axis=-1)[..., :end] ** 2
             for mic, nth in np.ndindex(*power.shape[:2]):
                 path = (place, mic, drivers[nth])
                 for name, value in figures(power[mic, nth], ir.fs, int(start[path]), high - low).items():
@@ -263,20 +270,15 @@ def _edges(nominal: float, width: BandWidth) -> tuple[float, float]:
     return exact * 10.0**-half, exact * 10.0**half
 
 
-def backwards(spectrum: Complex, size: int, fs: int, low: float, high: float) -> Float:
-    """Responses ``(..., tap)`` through a Butterworth band filter of third order that runs backwards in time.
+def backwards(size: int, fs: int, low: float, high: float) -> Complex:
+    """Transfer function of a Butterworth band filter of third order that runs backwards in time, for ``rfft`` of a size.
 
-    It is applied as its transfer function: loading SciPy's filters takes longer than all pictures of a session.
+    With these edges, -3 dB: 1 / ((p + 1) (p^2 + p + 1)). Loading SciPy's filters takes longer than all pictures of a
+    session.
     """
-    response = _butterworth(np.asarray(np.fft.rfftfreq(size, 1.0 / fs)), low, high).conj()
-    return np.asarray(fft.irfft(spectrum * response, size, axis=-1))
-
-
-def _butterworth(f: Float, low: float, high: float) -> Complex:
-    """Transfer function of a band filter of third order with these edges, -3 dB: 1 / ((p + 1) (p^2 + p + 1))."""
-    f = np.maximum(f, 1e-3)
+    f = np.maximum(np.fft.rfftfreq(size, 1.0 / fs), 1e-3)
     p = 1j * (f**2 - low * high) / (f * (high - low))
-    return np.asarray(1.0 / ((p + 1.0) * (p * p + p + 1.0)))
+    return np.asarray(1.0 / ((p + 1.0) * (p * p + p + 1.0))).conj()
 
 
 def _known(value: Any) -> float | None:

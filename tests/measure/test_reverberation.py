@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import signal
@@ -110,8 +112,17 @@ def test_filters_are_those_of_scipy_run_backwards() -> None:
     x[3000] = 1.0
     sos = signal.butter(3, [low, high], "band", fs=FS, output="sos")
     wanted: Float = signal.sosfilt(sos, x[::-1])[::-1]
-    found = reverberation.backwards(np.fft.rfft(x, 8192), 8192, FS, low, high)[:4096]
+    found = np.fft.irfft(np.fft.rfft(x, 8192) * reverberation.backwards(8192, FS, low, high))[:4096]
     assert found == pytest.approx(wanted, abs=0.005 * wanted.max())
+
+
+def test_places_are_left_out_only_where_a_figure_can_have_no_mean() -> None:
+    every = room(0.6, 0.3, -70.0)
+    for silent in range(4):
+        ir = replace(every, h=np.concatenate([np.zeros_like(every.h[:silent]), every.h[silent:]]))
+        found, sought = reverberation.of(ir, FULL), reverberation.of(ir, FULL, sought="t20_s")
+        assert np.array_equal(found.mean("t20_s")[:2], sought.mean("t20_s")[:2], equal_nan=True)
+        assert np.isfinite(sought.values["t20_s"][3]).any() == (silent < 3)
 
 
 def test_a_page_shows_the_reverberation_of_a_room_and_of_no_dry_set(crooked: Description) -> None:
