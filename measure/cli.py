@@ -330,7 +330,11 @@ def pictures(
 
     sideways = folder.session_file(vertical) if vertical else None
     how = shown.ShowOptions(
-        position, 1.0 / smoothing if smoothing else 0.0, bands, None if gate is None else gate / 1e3
+        position,
+        1.0 / smoothing if smoothing else 0.0,
+        bands,
+        gate_s=None if gate is None else gate / 1e3,
+        distortion=only is None or "distortion" in only,
     )
     with rarely_collected():
         with forked.begun([partial(shown.gather, folder.session_file(run), how, sideways)]) as read:

@@ -23,11 +23,11 @@ WIDE_BINS = 65
 """Over which the median of smooth powers is taken before they are compared."""
 
 
-def smoothed(x: Float, f: Float, octaves: float = 1.0 / 3.0) -> Float:
-    """Mean of ``x (..., frequency)`` over a rectangle of this many octaves around each frequency."""
-    half = 2.0 ** (octaves / 2.0)
-    low = np.searchsorted(f, f / half, side="left")
-    high = np.maximum(np.searchsorted(f, f * half, side="right"), low + 1)
+def smoothed(x: Float, f: Float, octaves: float = 1.0 / 3.0, at: NDArray[np.intp] | None = None) -> Float:
+    """Mean of ``x (..., frequency)`` over a rectangle of this many octaves around each frequency, or the bins ``at``."""
+    half, middle = 2.0 ** (octaves / 2.0), f if at is None else f[at]
+    low = np.searchsorted(f, middle / half, side="left")
+    high = np.maximum(np.searchsorted(f, middle * half, side="right"), low + 1)
     total = np.concatenate([np.zeros((*x.shape[:-1], 1)), np.cumsum(x, axis=-1)], axis=-1)
     return np.asarray((total[..., high] - total[..., low]) / (high - low))
 

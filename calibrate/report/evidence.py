@@ -251,8 +251,8 @@ def on_fine_grid(power: Float, f: Float, octaves: float) -> Float:
     """Power ``(..., frequency)`` smoothed and read off at :data:`FINE`."""
     at = np.clip(np.searchsorted(f, FINE), 1, len(f) - 1)
     share = (FINE - f[at - 1]) / (f[at] - f[at - 1])
-    s = smoothed(power, f, octaves)
-    return np.asarray(s[..., at - 1] * (1.0 - share) + s[..., at] * share)
+    ends = smoothed(power, f, octaves, np.stack([at - 1, at]))
+    return np.asarray(ends[..., 0, :] * (1.0 - share) + ends[..., 1, :] * share)
 
 
 def ear_levels(e: Evidence) -> Float:

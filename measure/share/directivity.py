@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,19 +71,23 @@ def orbit(set_: ImpulseResponse, mic: int, per_octave: int = 48, smoothing: floa
     smoothing
         Width of the power average around each frequency, octaves; 0 leaves the response as it is.
     """
-    order = np.argsort(set_.positions["azimuth_deg"])
-    h = set_.h[order, mic, :, set_.zero :]
-    bins = np.asarray(np.fft.rfftfreq(h.shape[-1], 1.0 / set_.fs))
-    power = np.abs(np.fft.rfft(h)) ** 2 / 2.0
-    if smoothing > 0:
-        power = smoothed(power, bins, smoothing)
+    order, power = np.argsort(set_.positions["azimuth_deg"]), _power(set_, mic)
+    bins = np.asarray(np.fft.rfftfreq(set_.h.shape[-1] - set_.zero, 1.0 / set_.fs))
     low, high = set_.band
     f = low * 2.0 ** (np.arange(int(np.log2(high / low) * per_octave + 1e-9) + 1) / per_octave)
     at = np.interp(f, bins, np.arange(len(bins)))
     below = np.minimum(at.astype(int), len(bins) - 2)
     part = at - below
-    fine = power[..., below] * (1.0 - part) + power[..., below + 1] * part
+    rows = np.stack([below, below + 1])
+    ends = smoothed(power, bins, smoothing, rows) if smoothing > 0 else power[..., rows]
+    fine = (ends[..., 0, :] * (1.0 - part) + ends[..., 1, :] * part)[order]
     return Orbit(np.asarray(set_.positions["azimuth_deg"][order]), f, fine, set_.drivers)
+
+
+@lru_cache(maxsize=2)
+def _power(set_: ImpulseResponse, mic: int) -> Float:
+    """Power ``(direction, driver, bin)`` of what arrives, once for all pictures: half of an orbit's time."""
+    return np.asarray(np.abs(np.fft.rfft(set_.h[:, mic, :, set_.zero :])) ** 2 / 2.0)
 
 
 def index_db(around: Orbit) -> Float:

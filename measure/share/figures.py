@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,11 +14,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share import decay, directivity, forked, places, plots, reverberation, timing
 from sweetspot.measure.share.axes import PlainFigure
-from sweetspot.measure.share.shown import Shown, distortion_table, distortions
+from sweetspot.measure.share.shown import Shown, distortion_table
 from sweetspot.measure.share.timing import Table
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
@@ -26,9 +26,11 @@ from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import P_REF, Float, db, power_db
 
 COLUMNS = 4
-LONGEST_FIRST = ("reverberation", "burst-decay", "cta2034", "decay", "polar", "distortion", "average", "group-delay",
-                 "responses", "directivity", "step", "impulse")  # fmt: skip
-"""Pictures in the order in which cores take them."""
+LONGEST_FIRST = (
+    ("reverberation",), ("burst-decay",), ("cta2034", "polar", "directivity"), ("decay",), ("group-delay",),
+    ("distortion",), ("average",), ("responses",), ("step",), ("impulse",),
+)  # fmt: skip
+"""Pictures in the order in which cores take them; those of a group share what they are made of."""
 
 ASKED = ("reverberation", "group-delay", "step", "burst-decay", "average")
 """Pictures that are drawn only by name or with ``--all``."""
@@ -67,7 +69,7 @@ def pictures(shown: Shown) -> dict[str, Drawing]:
         found["burst-decay"] = lambda: (_burst_decay(shown, ears), None)
         found["average"] = lambda: _average(shown, ears)
     if shown.has_raw:
-        found["distortion"] = lambda: _distortion(shown, *distortions(shown))
+        found["distortion"] = lambda: _distortion(shown)
     if shown.polar is not None:
         polar = shown.polar
         found["polar"] = lambda: (_polar(shown, polar), None)
@@ -135,8 +137,12 @@ def save_all(shown: Shown, paths: Mapping[str, Path]) -> dict[str, Table]:
         The folder cannot be written, or there is no data for one of them.
     """
     drawn = pictures(shown)
-    names = sorted(paths, key=LONGEST_FIRST.index)
-    tables = dict(zip(names, forked.shared([partial(save, drawn[n], paths[n]) for n in names]), strict=True))
+
+    def save_group(names: list[str]) -> dict[str, Table | None]:
+        return {name: save(drawn[name], paths[name]) for name in names}
+
+    groups = [[name for name in group if name in paths] for group in LONGEST_FIRST]
+    tables = ChainMap(*forked.shared([partial(save_group, names) for names in groups if names]))
     return {name: found for name in paths if (found := tables[name])}
 
 
@@ -398,9 +404,11 @@ def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
     return figure
 
 
-def _distortion(shown: Shown, row: int, made: list[Distortion]) -> tuple[Figure, Table]:
+def _distortion(shown: Shown) -> tuple[Figure, Table]:
     measured = shown.ears or shown.polar
     assert measured is not None
+    assert shown.distorted is not None
+    row, made = shown.distorted
     azimuth = float(measured.positions["azimuth_deg"][row])
     where = _place(measured, row) if shown.ears is not None else f"at {azimuth:.0f}°"
     title = f"{shown.unit}: distortion at the {named(measured.mics[0])}, {where}"

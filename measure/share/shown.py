@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sweetspot.measure import plan
-from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.session import Session
 from sweetspot.measure.share import timing
@@ -19,6 +17,9 @@ from sweetspot.measure.share.timing import Table
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import named
 from sweetspot.rigs.units import Float
+
+if TYPE_CHECKING:
+    from sweetspot.measure.distortion import Distortion
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,16 +40,16 @@ class Shown:
         Which row of the ears is drawn.
     smoothing
         Width of the power average of responses, octaves; 0 for none.
-    session
-        Path of ``session.h5``.
     has_raw
-        Whether raw captures were kept, from which :func:`distortions` are made.
+        Whether raw captures were kept, from which distortion is computed.
     played
         Band in which each driver is played, Hz.
     bands
         Width of the bands of reverberation.
     gate_s
         Length of the gate, s; None without one.
+    distorted
+        Row of a position, and the distortion of every driver there; None if it was not asked for.
     """
 
     unit: str
@@ -59,11 +60,11 @@ class Shown:
     vertical: ImpulseResponse | None
     position: int
     smoothing: float
-    session: Path
     has_raw: bool
     played: tuple[tuple[float, float], ...]
     bands: BandWidth
     gate_s: float | None = None
+    distorted: tuple[int, list[Distortion]] | None = None
 
     @property
     def title(self) -> str:
@@ -90,12 +91,15 @@ class ShowOptions:
         Width of the bands of reverberation.
     gate_s
         Length of a gate after each arrival, s.
+    distortion
+        Whether it is drawn.
     """
 
     position: int | None = None
     smoothing: float = 1.0 / 24.0
     bands: BandWidth = "octave"
     gate_s: float | None = None
+    distortion: bool = True
 
 
 def gather(session: Path, how: ShowOptions, vertical: Path | None) -> Shown:
@@ -111,7 +115,7 @@ def gather(session: Path, how: ShowOptions, vertical: Path | None) -> Shown:
     Raises
     ------
     BadInput
-        Nothing was measured to its end, or there is no such position.
+        Nothing was measured to its end, there is no such position, or distortion needs raw captures that are not there.
     """
     with Session.read(session) as file:
         sets = {name: file.responses(name) for name in file.sets}
@@ -121,6 +125,7 @@ def gather(session: Path, how: ShowOptions, vertical: Path | None) -> Shown:
         stderr = None if ears is None else file.per_bin("ears", "stderr")[row]
         raw = file.holds_raw("polar" if ears is None else "ears")
         unit, played = file.serial, tuple(d.band_hz for d in file.rig().driver)
+        distorted = _distortions(file, sets, row, session) if raw and how.distortion else None
     second = None
     if vertical is not None:
         with Session.read(vertical) as file:
@@ -136,11 +141,11 @@ def gather(session: Path, how: ShowOptions, vertical: Path | None) -> Shown:
         vertical=_gated(second, how.gate_s),
         position=row,
         smoothing=how.smoothing,
-        session=session,
         has_raw=raw,
         played=played,
         bands=how.bands,
         gate_s=how.gate_s,
+        distorted=distorted,
     )
 
 
@@ -148,7 +153,9 @@ def _gated(ir: ImpulseResponse | None, seconds: float | None) -> ImpulseResponse
     return ir if ir is None or seconds is None else timing.gated(ir, seconds)
 
 
-def distortions(shown: Shown) -> tuple[int, list[Distortion]]:
+def _distortions(
+    session: Session, sets: dict[SetName, ImpulseResponse], position: int, where: Path
+) -> tuple[int, list[Distortion]]:
     """Row of a position, and the distortion of every driver there at the first microphone, from raw captures.
 
     It is the drawn position, or straight ahead on the turntable where there is no head, or the first one if drivers
@@ -159,20 +166,22 @@ def distortions(shown: Shown) -> tuple[int, list[Distortion]]:
     BadInput
         The raw captures of the place are not there.
     """
-    name: SetName = "polar" if shown.ears is None else "ears"
-    ahead = shown.position
-    if shown.ears is None and shown.polar is not None:
-        ahead = int(np.argmin(np.abs(shown.polar.positions["azimuth_deg"])))
-    with Session.read(shown.session) as session:
-        rig = session.rig()
-        wanted = plan.make(rig, name)
-        listener = CaptureAnalyser.of(rig, wanted)
-        for row in (ahead, wanted.order[0]):
-            made = [listener.distortion(session, row, source, slice(1)) for source in range(len(rig.driver))]
-            found = [d for d in made if d is not None]
-            if len(found) == len(made):
-                return row, found
-    raise BadInput(f"{shown.session}: has no raw captures of single drivers, which distortion needs")
+    from sweetspot.measure import plan  # what draws does not need them
+    from sweetspot.measure.listener import CaptureAnalyser
+
+    name: SetName = "ears" if "ears" in sets else "polar"
+    ahead = position
+    if name == "polar" and name in sets:
+        ahead = int(np.argmin(np.abs(sets[name].positions["azimuth_deg"])))
+    rig = session.rig()
+    wanted = plan.make(rig, name)
+    listener = CaptureAnalyser.of(rig, wanted)
+    for row in (ahead, wanted.order[0]):
+        made = [listener.distortion(session, row, source, slice(1)) for source in range(len(rig.driver))]
+        found = [d for d in made if d is not None]
+        if len(found) == len(made):
+            return row, found
+    raise BadInput(f"{where}: has no raw captures of single drivers, which distortion needs")
 
 
 def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int:
