@@ -22,11 +22,10 @@ from sweetspot.measure.session import RawKept, Session, without_raw
 from sweetspot.rigs.cli import DelayOpt, FaultsOpt, YesOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud, command
 from sweetspot.rigs.load import check_files, find, open_rig
-from sweetspot.rigs.memory import rarely_collected
 from sweetspot.rigs.names import check_serial, many
 from sweetspot.rigs.progress import operator, result, say, tracked
 from sweetspot.rigs.protocol import Rig
-from sweetspot.rigs.quick_start import quick_start
+from sweetspot.rigs.quick_start import quick_start, uncollected
 from sweetspot.rigs.rig_file import Description, read, with_faults
 from sweetspot.rigs.runs import begun, located, maybe_located
 from sweetspot.rigs.storage import alone, alone_in
@@ -336,7 +335,7 @@ def pictures(
         gate_s=None if gate is None else gate / 1e3,
         distortion=only is None or "distortion" in only,
     )
-    with rarely_collected():
+    with uncollected():
         with forked.begun([partial(shown.gather, folder.session_file(run), how, sideways)]) as read:
             with quick_start():
                 from sweetspot.measure.share import figures  # matplotlib is slow to import

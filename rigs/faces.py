@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,8 +70,14 @@ class Call:
     values: dict[str, Any]
 
     def made(self) -> Any:
-        """What the function returns."""
-        return getattr(import_module(self.module), self.name)(**self.values)
+        """What the function returns. No garbage is collected while its module loads."""
+        was = gc.isenabled()
+        gc.disable()
+        module = import_module(self.module)
+        if was:
+            gc.freeze()  # what was loaded stays until the end: no collection need look at it
+            gc.enable()
+        return getattr(module, self.name)(**self.values)
 
     def made_ahead(self) -> Any:
         """What another core makes of the same call, see :func:`expect`; made here where it makes nothing."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = (-1, 1 << 27), (-3, 1 << 25)
@@ -25,15 +23,3 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         for name, size in TRIM_THRESHOLD, MMAP_THRESHOLD:
             library.mallopt(name, size)
-
-
-@contextmanager
-def rarely_collected() -> Iterator[None]:
-    """Garbage is collected a twentieth as often, in copies of this process too: 90 ms of processor time of ``report``."""
-    before = gc.get_threshold()
-    gc.set_threshold(20 * before[0], *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,8 +11,7 @@ from sweetspot.calibrate.report import standing
 from sweetspot.calibrate.run import VERIFIED, changes
 from sweetspot.measure.share import forked
 from sweetspot.processor import store
-from sweetspot.rigs.memory import rarely_collected
-from sweetspot.rigs.quick_start import quick_start
+from sweetspot.rigs.quick_start import quick_start, uncollected
 from sweetspot.rigs.storage import alone, hash_ahead
 from sweetspot.rigs.storage import write as write_file
 
@@ -64,7 +62,7 @@ def write_noting_changes(
                 step("as it stands")
             return path, changes(run)
     before = standing.state(run)
-    with rarely_collected(), forked.begun([partial(_beside, run, music)]) as beside:
+    with uncollected(), forked.begun([partial(_beside, run, music)]) as beside:
         for name in ("session.h5", VERIFIED, store.NAME):
             hash_ahead(run / name, content=True)  # both of its hashes in one reading
         with quick_start():
@@ -73,7 +71,6 @@ def write_noting_changes(
 
         known = evidence.of_session(run)
         step("measurements")
-        gc.freeze()  # a collection would look at all that was read, and copy it in other processes
         with page.begin(known, with_figures=pictures is not None) as begun:
             gathered = evidence.with_verdict(run, known)
             values = page.values(gathered, run.name)

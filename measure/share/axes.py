@@ -176,13 +176,15 @@ class _Scale(Axis):
             through = getattr(self.axes, f"get_{self.letter}axis_text{number + 1}_transform")
             place, va, ha = through(style["pad"] + style["length"])
             text = _Label(
-                fontsize=style["labelsize"], color=style["labelcolor"], transform=place, verticalalignment=va,
-                horizontalalignment=ha,
+                fontsize=style["labelsize"], color=style["labelcolor"], transform=IdentityTransform(),
+                verticalalignment=va, horizontalalignment=ha,
             )  # fmt: skip
             text.set_figure(self.axes.figure)
-            for value, name in zip(at, names, strict=True):
+            off = np.full(len(at), float(number))
+            points = place.transform(np.column_stack((at, off) if self.letter == "x" else (off, at)))
+            for point, name in zip(points, names, strict=True):
                 text.set_text(name)
-                text.set_position((value, number) if self.letter == "x" else (number, value))
+                text.set_position(point)
                 yield number, text
 
     def _beside(self, boxes: tuple[list[Bbox], list[Bbox]], marked: bool) -> None:
