@@ -24,7 +24,7 @@ WIDE_BINS = 65
 
 
 def smoothed(x: Float, f: Float, octaves: float = 1.0 / 3.0, at: NDArray[np.intp] | None = None) -> Float:
-    """Mean of ``x (..., frequency)`` over a rectangle of this many octaves around each frequency, or the bins ``at``."""
+    """Mean of ``x (..., frequency)`` over a rectangle of octaves around each frequency, or around the bins ``at``."""
     half, middle = 2.0 ** (octaves / 2.0), f if at is None else f[at]
     low = np.searchsorted(f, middle / half, side="left")
     high = np.maximum(np.searchsorted(f, middle * half, side="right"), low + 1)

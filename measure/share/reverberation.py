@@ -271,7 +271,7 @@ def _edges(nominal: float, width: BandWidth) -> tuple[float, float]:
 
 
 def backwards(size: int, fs: int, low: float, high: float) -> Complex:
-    """Transfer function of a Butterworth band filter of third order that runs backwards in time, for ``rfft`` of a size.
+    """Transfer function of a Butterworth band filter of third order that runs backwards in time, ``(bin,)`` of a size.
 
     With these edges, -3 dB: 1 / ((p + 1) (p^2 + p + 1)). Loading SciPy's filters takes longer than all pictures of a
     session.
