@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -53,6 +52,8 @@ def toml_table(text: str, where: str) -> dict[str, Any]:
     BadInput
         No TOML; nested too deeply; a number with thousands of digits.
     """
+    import tomllib  # most commands read no TOML: 2 ms
+
     try:
         return tomllib.loads(text)
     except ValueError as fault:
