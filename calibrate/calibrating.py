@@ -13,8 +13,8 @@ from sweetspot.rigs.storage import hash_ahead
 
 
 def ready() -> None:
-    """Load what every calibration needs, while its words are read."""
-    for step in ("without_ears", "kept_bank", "calibrate", "fitted_parts"):
+    """Load what every calibration needs at its beginning, while its words are read."""
+    for step in ("without_ears", "kept_bank", "calibrate"):
         getattr(run, step)
 
 

@@ -19,11 +19,12 @@ from sweetspot.rigs.rig_file import Description
 UNKNOWN = "unknown kind (fitted by an earlier version)"
 
 
-def kind_of(run: Path) -> str:
-    """Kind of a fitted run, in words: product (by its drivers and head positions), rate, design, way of measuring."""
+def kind_of(run: Path, design_text: str) -> str:
+    """Kind of a run fitted with a design, in words: product (by its drivers and head positions), rate, design, way of
+    measuring."""
     with Session.read(run / "session.h5") as session:
         rig, estimated = session.rig(), any(session.is_estimated(name) for name in session.sets)
-    design = parse(store.read_design(run), str(run / store.NAME))
+    design = parse(design_text, str(run / store.NAME))
     wish = "default design" if design == Design() else f"design {_short(repr(design))}"
     way = "one capture" if estimated else "full sessions"
     product = f"product {_short(repr(_product(rig)))} ({len(rig.driver)} drivers)"

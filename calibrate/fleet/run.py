@@ -57,10 +57,11 @@ def work(job: Job) -> Outcome:
         hash_ahead(run / jobs.FILES["session"], content=True)  # both of its hashes in one reading
         known |= jobs.hashes(run, ("session", "rig"))
         known |= jobs.about(run)
-        fitted = _fit(run, job, known["session_sha256"])
+        design_text = jobs.own_design(run) if job.design_text is None else job.design_text
+        fitted = _fit(run, design_text, known["session_sha256"])
         if "verify" in job.steps:
             _verify(run, fitted, job.limits)
-        known |= {"kind": kind_of(run)} | jobs.hashes(run, jobs.MADE)
+        known |= {"kind": kind_of(run, design_text)} | jobs.hashes(run, jobs.MADE)
         measured, reason = jobs.verified(run, known["session_sha256"], known["filterset_sha256"])
         figures = (*_predicted(fitted), *measured)
     except SweetspotError as trouble:
@@ -75,8 +76,7 @@ def work(job: Job) -> Outcome:
     return Outcome(job.run, status, reason, known, figures)
 
 
-def _fit(run: Path, job: Job, session_sha256: str) -> Fitted:
-    design_text = jobs.own_design(run) if job.design_text is None else job.design_text
+def _fit(run: Path, design_text: str, session_sha256: str) -> Fitted:
     if jobs.is_fresh(run, session_sha256, design_text):
         return steps.fitted_of(run)
     return steps.calibrate(run, designs.parse(design_text, "the fleet's design"), design_text)

@@ -18,7 +18,6 @@ from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
 from sweetspot.calibrate.plant import BeamFit, Fitted, Matched, ahead, nearest_ahead
 from sweetspot.calibrate.run.kept import kept_bank, to_keep
 from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
-from sweetspot.calibrate.run.studies import described, uncertainty
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
@@ -86,6 +85,8 @@ def calibrate(
             made, ears, plain = _fit(run, design, left_out=left_out, step=step, ready=lambda *it: later.give(it))
             kept = to_keep(made, plain) | {"at_ears": nominal(ears)}
             if with_zone:
+                from sweetspot.calibrate.run.studies import described, uncertainty  # 30 ms, beside the other core
+
                 levels = auditory.levels(run, made.filters, made.ears)
                 for result in (uncertainty, described):  # are found again when printed; the other core takes longer
                     result(run, made)

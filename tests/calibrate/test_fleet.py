@@ -586,6 +586,6 @@ def test_the_kind_of_a_run_is_its_product_rate_and_design(measured: Path, tmp_pa
     kinds = set()
     for text in ("", "# nothing but a remark\n", "[crosstalk]\neffort_db = 3.0\n"):
         calibrate(own, designs.parse(text, "design"), text)
-        kinds.add(population.kind_of(own))
+        kinds.add(population.kind_of(own, text))
     assert len(kinds) == 2
     assert sum("47872 Hz, default design, full sessions" in kind for kind in kinds) == 1
