@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sweetspot.measure import delays
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.acoustics import fft
+from sweetspot.rigs.arrays import median
 from sweetspot.rigs.units import Complex, Float
 
 Spectra = NDArray[np.complexfloating]
@@ -240,7 +241,7 @@ def inverse(sweep: Sweep, played: NDArray[np.float32], samples: int) -> Inverse:
     f = np.asarray(fft.rfftfreq(size, 1.0 / sweep.fs))
     inside = (f >= sweep.band[0]) & (f <= sweep.band[1])
     energy = _energy(x)
-    least = 1e-12 * float(np.median(energy[inside]))
+    least = 1e-12 * median(energy[inside])
     exact = np.asarray(np.conj(x) / (energy + least), dtype=np.complex128)
     sides = _sides(f, x, sweep, least)
     return Inverse(

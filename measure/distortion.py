@@ -17,6 +17,7 @@ from sweetspot.measure.deconvolve import Inverse, Spectra, circular, edges
 from sweetspot.measure.smooth import SMOOTH_BINS, running_mean, running_median
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.acoustics import fft
+from sweetspot.rigs.arrays import median
 from sweetspot.rigs.units import Float
 
 ORDERS = (2, 3, 4, 5)
@@ -87,7 +88,7 @@ class Distortion:
     def played(self, mic: int) -> NDArray[np.bool_]:
         """Fundamentals ``(frequency,)`` that harmonics can be related to: not :data:`PLAYED_DB` below their median."""
         level = self.level[mic]
-        return np.asarray(level >= 10.0 ** (-PLAYED_DB / 20.0) * np.median(level))
+        return np.asarray(level >= 10.0 ** (-PLAYED_DB / 20.0) * median(level))
 
     @property
     def thd_floor(self) -> Float:

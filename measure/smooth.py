@@ -51,7 +51,8 @@ def running_median(x: Float) -> Float:
     few = x[..., ::step]
     half = min(WIDE_BINS // step, few.shape[-1] - 1) // 2
     inside = few.shape[-1] - 2 * half
-    found = np.median([few[..., i : i + inside] for i in range(2 * half + 1)], axis=0)
+    each = np.array([few[..., i : i + inside] for i in range(2 * half + 1)])
+    found = np.partition(each, half, axis=0)[half]  # a median loads masked arrays: 15 ms
     found = np.pad(found, [(0, 0)] * (x.ndim - 1) + [(half, half)], mode="edge")
     return np.repeat(found, step, axis=-1)[..., : x.shape[-1]]
 

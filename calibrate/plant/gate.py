@@ -248,11 +248,12 @@ def window(t: Float, first: Float, last: Float, seconds: float) -> Float:
 
 
 @lru_cache(maxsize=4)
-def spectra(ir: ImpulseResponse, gate: Gate) -> Complex:
+def spectra(ir: ImpulseResponse, gate: Gate, drivers: tuple[int, ...] | None = None) -> Complex:
     """Gated spectra ``(position, mic, driver, frequency)`` on the grid, Pa/FS; those of the last sets are kept.
 
     At each position a driver has one window for all microphones, from 2 ms ahead of its first arrival to the gate after
-    its last one; where no reflection is near, all drivers share one.
+    its last one; where no reflection is near, all drivers of the set share one. ``drivers`` are those wanted, if not
+    all.
 
     Raises
     ------
@@ -261,6 +262,8 @@ def spectra(ir: ImpulseResponse, gate: Gate) -> Complex:
     """
     stretch, windows = _windows(ir, gate)
     h, n, f = ir.h[..., stretch], grid(ir.fs), frequencies(ir.fs)
+    if drivers is not None:
+        h, windows = h[:, :, list(drivers)], windows if windows.shape[1] == 1 else windows[:, list(drivers)]
     zero = ir.zero - stretch.start
     _, share = shares(gate, f)
     out = np.zeros((*h.shape[:3], len(f)), dtype=np.complex128)

@@ -287,11 +287,13 @@ def beams(e: Evidence) -> dict[str, tuple[Float, Float]]:
     p = e.fitted.prediction
     if not ahead.has_directions(e.polar):
         return {}
-    f = frequencies(e.polar.fs)
-    h = spectra(e.polar)[0] if p.whole is None else gates.spectra(e.polar, p.whole.polar_gate)
+    f, azimuths = frequencies(e.polar.fs), np.radians(e.polar.positions["azimuth_deg"])
+    gains, before = _mid(e), e.fitted.reference[0]
+    used = tuple(d for d, gain in enumerate(gains) if gain or d == before)
+    h = spectra(e.polar)[0][:, :, list(used)] if p.whole is None else gates.spectra(e.polar, p.whole.polar_gate, used)
     found = {
-        "before": around(h[:, 0, e.fitted.reference[0]], np.radians(e.polar.positions["azimuth_deg"]), f),
-        "matrix": around(_mid(e, h[:, 0]), np.radians(e.polar.positions["azimuth_deg"]), f),
+        "before": around(h[:, 0, used.index(before)], azimuths, f),
+        "matrix": around(np.einsum("pdf,d->pf", h[:, 0], gains[list(used)]), azimuths, f),
         "predicted": around(p.polar, p.azimuths, p.f),
     }
     if e.verdict is not None:
@@ -299,11 +301,11 @@ def beams(e: Evidence) -> dict[str, tuple[Float, Float]]:
     return found
 
 
-def _mid(e: Evidence, h: Complex) -> Complex:
-    """Radiation of matrix mixing for a centred source ``(direction, frequency)``; ``h (direction, driver, f)``."""
+def _mid(e: Evidence) -> Float:
+    """Gains ``(driver,)`` of matrix mixing for a centred source."""
     at = np.array([d.at for d in e.rig.driver])
     taps = matrix_taps(at, best_pair(e.ears, at), 1.0, 0)
-    return np.asarray(np.einsum("pdf,d->pf", h, taps[0, :, 0] + taps[1, :, 0]))
+    return np.asarray(taps[0, :, 0] + taps[1, :, 0])
 
 
 def deciding(e: Evidence) -> tuple[Float, list[list[str]]]:

@@ -72,8 +72,8 @@ def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None])
         figure.subplots_adjust(top=1 - (0.33 + ROW_IN * (rows - 1)) / height)
     out = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with matplotlib.rc_context({"svg.hashsalt": name}):
-        figure.savefig(out, format="svg", dpi=IMAGE_DPI, transparent=True, metadata=nothing)
+    matplotlib.rcParams["svg.hashsalt"] = name  # restored with the style: a context takes 0.5 ms
+    figure.savefig(out, format="svg", dpi=IMAGE_DPI, transparent=True, metadata=nothing)
     return out.getvalue(), figure
 
 

@@ -14,6 +14,7 @@ from sweetspot.measure.session import Session
 from sweetspot.measure.share import timing
 from sweetspot.measure.share.reverberation import BandWidth
 from sweetspot.measure.share.timing import Table
+from sweetspot.rigs.arrays import median
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import named
 from sweetspot.rigs.units import Float
@@ -189,7 +190,7 @@ def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int
         return 0
     if position is None:
         p = ears.positions
-        away = np.hypot(p["x"] - np.median(p["x"]), p["y"]) + np.radians(np.abs(p["yaw_deg"]))
+        away = np.hypot(p["x"] - median(p["x"]), p["y"]) + np.radians(np.abs(p["yaw_deg"]))
         return int(np.argmin(away))
     if not 1 <= position <= len(ears.positions):
         raise BadInput(f"--position: {position} is not there; {where} holds positions 1 to {len(ears.positions)}")

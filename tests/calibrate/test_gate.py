@@ -92,6 +92,14 @@ def test_the_room_is_left_out_and_nothing_between_drivers_changes() -> None:
     assert np.abs(prediction.spectra(whole)[0] - alone).max() > 0.2 * np.abs(alone).max()
 
 
+@pytest.mark.parametrize("reflection", [None, (3.1, -6.0)])
+def test_some_drivers_have_the_windows_of_the_whole_set(reflection: tuple[float, float] | None) -> None:
+    ir = measured(reflection)
+    how = gate.chosen(ir, FilterDesign())
+    assert (how.reflection_s is None) == (reflection is None)
+    assert np.array_equal(gate.spectra(ir, how, (2, 1)), gate.spectra(ir, how)[:, :, [2, 1]])
+
+
 def test_windows_are_periods_long() -> None:
     """At 5 kHz ten periods are 2 ms: the spectrum is the naive sum under a window of that length."""
     ir, how, f = measured((1.7, -3.0)), Gate(0.008, 10.0), frequencies(FS)
