@@ -51,7 +51,7 @@ TEXTS = {
     "stereo.distance_m": "Distance of the virtual loudspeakers.",
     "stereo.head_diameter_m": "Diameter of the spherical head.",
     "stereo.ears_deg": "Angle from the front of the spherical head to either ear.",
-    "filter.taps": "Length of each filter.",
+    "filter.taps": "Length of each filter; the default and its delay are those at 48 kHz, as long in time above.",
     "filter.delay": "Position of the filters' main peak: the length available before it.",
     "filter.gate_ms": "Length of the window over each measured response.",
     "filter.gate_cycles": "Length of the window at high frequencies.",

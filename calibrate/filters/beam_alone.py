@@ -32,6 +32,7 @@ def fit_beam(around: MeasuredSet, rig: Description, design: Design, *, serial: s
             f"the polar set has {len(polar.positions)} directions and there is no ears set: a beam needs at least "
             f"{ahead.FEWEST}; measure the ears, or a whole ring"
         )
+    design = design.at_rate(polar.fs)
     around = around.gated(design.filter)
     ring = around.plant()
     f = ring.f

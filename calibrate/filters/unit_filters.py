@@ -83,6 +83,7 @@ def fit(
         What no design can be made from, see :func:`fitness.check`; a driver silent at a position.
     """
     fitness.check(ears.ir, rig)
+    design = design.at_rate(ears.ir.fs)
     same = matched(ears.ir, rig, design.filter.match_ears)
     ears, polar = ears.corrected(same.gains).gated(design.filter), polar.gated(design.filter)
     fs, fitting = ears.ir.fs, ears.used_for("design")

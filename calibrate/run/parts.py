@@ -34,8 +34,6 @@ from sweetspot.rigs.units import db
 COMPARED = "Scoring positions: mean / 10th percentile / nominal head, E effort; dB"
 LEAST_DB = 0.05
 """A smaller change of the ceiling is not printed."""
-USUAL_HZ = 48000
-"""Sampling rate that the default length of filters is meant for, Hz."""
 LEFT_OUT = "Cross-validation over positions: mean / 10th percentile / nominal head, E effort; dB"
 
 
@@ -59,8 +57,6 @@ def fitted_parts(
         yield CalibrationPart(export.forms_table(rows), {"forms": study.forms.to_dict(rows)})
     heard = kept_image(run) or image(run, fitted)
     yield CalibrationPart(heard.text, heard.to_dict())
-    if note := shortened(fitted.filters, design):
-        yield CalibrationPart(note, {"short_filters": note})
     if note := faced_aside(run):
         yield CalibrationPart(note, {"faced_aside": note})
     if mapped := zone(run):
@@ -70,19 +66,6 @@ def fitted_parts(
     if with_front:
         front = kept_front(run)
         yield CalibrationPart(study.pareto.table(front, design.image.share), {"pareto": study.pareto.to_dict(front)})
-
-
-def shortened(filters: FilterSet, design: Design) -> str:
-    """Text on default filters at a rate at which they are shorter in time than at 48 kHz; else empty."""
-    length, fs, usual = filters.length, filters.fs, Design().filter
-    times = round(fs / USUAL_HZ)
-    if times < 2 or "taps" in design.filter.model_fields_set:
-        return ""
-    return (
-        f"{length} taps last {1e3 * length / fs:.1f} ms at {fs} Hz, {1e3 * length / USUAL_HZ:.1f} ms at {USUAL_HZ} Hz: "
-        f"low frequencies are cancelled less. For as much as there: [filter] taps = {min(times * usual.taps, 4096)}, "
-        f"delay = {times * usual.delay} in the design file"
-    )
 
 
 def compared_part(run: Path, found: tuple[study.DesignRow, ...], picture: Path, *, left_out: bool) -> CalibrationPart:

@@ -15,12 +15,10 @@ from sweetspot.calibrate.filters.fir import held_outside
 from sweetspot.calibrate.filters.sides import pair
 from sweetspot.calibrate.plant import metrics
 from sweetspot.calibrate.plant.responses import Plant
-from sweetspot.calibrate.run.parts import shortened
 from sweetspot.calibrate.study import classical
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.units import db, power_db
-from tests.filter_sets import filter_set
 
 
 @pytest.fixture(scope="module")
@@ -180,13 +178,15 @@ def test_short_filters_of_several_programs_are_those_of_each_by_itself() -> None
     assert leastsquares.fitted(W, A, taps, delay) == pytest.approx(np.stack(each), abs=1e-9)
 
 
-def test_default_filters_at_a_high_rate_are_noted() -> None:
-    """1024 taps last half as long at 96 kHz: less is cancelled below 800 Hz. Whoever gave a length knows it."""
-    taps = np.zeros((3, 2, 1024))
-    note = shortened(filter_set(taps, fs=96000), Design())
-    assert "1024 taps last 10.7 ms at 96000 Hz, 21.3 ms at 48000 Hz" in note
-    assert "taps = 2048, delay = 320" in note
-    assert "taps = 4096, delay = 640" in shortened(filter_set(taps, fs=192000), Design())
-    assert shortened(filter_set(taps, fs=48000), Design()) == ""
-    given = Design.model_validate({"filter": {"taps": 1024}})
-    assert shortened(filter_set(taps, fs=96000), given) == ""
+@pytest.mark.parametrize(
+    ("fs", "length"), [(16000, (1024, 160)), (47872, (1024, 160)), (88200, (2048, 320)), (192000, (4096, 640)),
+                       (384000, (4096, 640))]
+)  # fmt: skip
+def test_default_filters_are_as_long_in_time_at_high_rates(fs: int, length: tuple[int, int]) -> None:
+    """Whoever gave a length gets it."""
+    found = Design().at_rate(fs).filter
+    assert (found.taps, found.delay) == length
+    given = Design.model_validate({"filter": {"taps": 512}}).at_rate(fs).filter
+    assert (given.taps, given.delay) == (512, 160)
+    late = Design.model_validate({"filter": {"delay": 700}}).at_rate(fs).filter
+    assert (late.taps, late.delay) == (length[0], 700)

@@ -133,7 +133,7 @@ def _frames(filterset: FilterSet) -> tuple[int, int, int, float]:
     if made.window & (made.window - 1) or made.span % made.hop:
         raise BadInput(
             f"upmix window {made.window}, hop {made.hop}: the C library takes windows that are a power of two and "
-            "whole hops; set [upmix] in design.toml, for example window = 1024, hop = 256"
+            "whole hops, as calibrate makes them (1024 and 256); calibrate again"
         )
     return made.window, made.hop, made.span, made.decay
 
