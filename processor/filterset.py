@@ -24,6 +24,9 @@ LONGEST = 1 << 20
 LARGEST_TAP = 1e4
 """Largest tap, linear (80 dB); filters of a real unit stay far below."""
 
+USUAL_HZ, LONGER_FRAMES = 48000, 3
+"""Rate that the upmix's usual frames are meant for, Hz; how often they are doubled at most."""
+
 DEEPEST_DB = 200.0
 """Largest headroom in either direction, dB."""
 
@@ -52,6 +55,13 @@ class UpmixSettings:
     window: int = 1024
     hop: int = 256
     tau_s: float = 0.2
+
+    @classmethod
+    def at_rate(cls, fs: int) -> UpmixSettings:
+        """The usual settings with frames as long in time as at 48 kHz: shorter ones tell less of the centre apart."""
+        times = 2 ** min(max(round(np.log2(fs / USUAL_HZ)), 0), LONGER_FRAMES)
+        usual = cls()
+        return replace(usual, window=times * usual.window, hop=times * usual.hop)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

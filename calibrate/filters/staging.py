@@ -72,6 +72,7 @@ def staged_filters(
         delay_samples=design.filter.delay + late,
         headroom_db=headroom_db - float(db(quiet)),
         channels=tuple(d.channel for d in rig.driver),
+        upmix=UpmixSettings.at_rate(ir.fs),
         source=source,
         unit_serial=serial,
         held_db=held_db,
@@ -103,7 +104,7 @@ def _played(taps: Float, fs: int) -> Iterator[Float]:
 
 def _programme(fs: int, name: str) -> Float:
     """The part of a programme that is played ``(program, samples)``, behind the upmix."""
-    return upmixed_programme(UpmixSettings(), fs, name, BEGIN_S + SECONDS)[:, round(BEGIN_S * fs) :]
+    return upmixed_programme(UpmixSettings.at_rate(fs), fs, name, BEGIN_S + SECONDS)[:, round(BEGIN_S * fs) :]
 
 
 @lru_cache(maxsize=2 * len(PROGRAMMES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +18,7 @@ from sweetspot.calibrate.plant import metrics
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.calibrate.study import classical
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
+from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.units import db, power_db
 
@@ -176,6 +178,15 @@ def test_short_filters_of_several_programs_are_those_of_each_by_itself() -> None
     W = complex_noise(10, 2, bins, drivers)
     each = [leastsquares.fitted(w, a, taps, delay) for w, a in zip(W, A, strict=True)]
     assert leastsquares.fitted(W, A, taps, delay) == pytest.approx(np.stack(each), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("fs", "window"), [(8000, 1024), (44100, 1024), (48000, 1024), (88200, 2048), (192000, 4096), (768000, 8192)]
+)
+def test_frames_of_the_upmix_are_as_long_in_time_at_high_rates(fs: int, window: int) -> None:
+    usual = UpmixSettings.at_rate(fs)
+    assert (usual.window, usual.hop) == (window, window // 4)
+    assert replace(usual, window=1024, hop=256) == UpmixSettings()
 
 
 @pytest.mark.parametrize(

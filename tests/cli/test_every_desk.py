@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from sweetspot.commands import COMMANDS
+from sweetspot.processor import store
 from sweetspot.roof import build
 from tests.no_posix import without_posix
 
@@ -78,6 +79,8 @@ def test_the_whole_loop_at_96_khz(tmp_path: Path, crooked_text: str) -> None:
     outcome = json.loads(done.stdout)
     heard = {m["name"]: m for m in outcome["metrics"]}["cancellation, mean"]
     assert abs(heard["heard"] - heard["predicted"]) < 1.0
+    filters = store.read(Path(outcome["run"]) / store.NAME)
+    assert (filters.length, filters.upmix.window, filters.upmix.hop) == (2048, 2048, 512)
     soundfile.write(tmp_path / "in.wav", np.random.default_rng(4).uniform(-0.2, 0.2, (30000, 2)), 48000)
     assert run(dict(os.environ), tmp_path, "process", outcome["run"], "in.wav", "out.wav").returncode == 0
     assert soundfile.info(tmp_path / "out.wav").samplerate == 96000
