@@ -79,7 +79,7 @@ def test_the_whole_loop_at_96_khz(tmp_path: Path, crooked_text: str) -> None:
     outcome = json.loads(done.stdout)
     heard = {m["name"]: m for m in outcome["metrics"]}["cancellation, mean"]
     assert abs(heard["heard"] - heard["predicted"]) < 1.0
-    filters = store.read(Path(outcome["run"]) / store.NAME)
+    filters = store.read(tmp_path / outcome["run"] / store.NAME)
     assert (filters.length, filters.upmix.window, filters.upmix.hop) == (2048, 2048, 512)
     soundfile.write(tmp_path / "in.wav", np.random.default_rng(4).uniform(-0.2, 0.2, (30000, 2)), 48000)
     assert run(dict(os.environ), tmp_path, "process", outcome["run"], "in.wav", "out.wav").returncode == 0
