@@ -297,3 +297,24 @@ def test_files_of_a_run_are_hashed_before_modules_load(
         assert seal.file_sha256(path, start) == hashlib.sha256(bytes(seal.LARGE - start)).hexdigest()
     hash_files(["unknown", str(tmp_path)])
     assert set(seal._underway) == before
+
+
+@pytest.mark.parametrize(("order", "small"), [("9\n", True), ("-1\n", False), (None, False)])
+def test_numpy_requests_no_huge_pages_where_free_memory_goes_back_to_a_host(
+    order: str | None, small: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the user has set stays."""
+    stated = tmp_path / "page_reporting_order"
+    if order is not None:
+        stated.write_text(order)
+    inside = (
+        "import os, pathlib, sweetspot.command_line as program\n"
+        "program.REPORTED = pathlib.Path('page_reporting_order')\n"
+        "try: program.main()\n"
+        "finally: print(os.environ.get('NUMPY_MADVISE_HUGEPAGE'))"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NUMPY_MADVISE_HUGEPAGE", raising=False)
+    assert typed("-c", inside, "--version").stdout.split()[-1] == ("0" if small else "None")
+    monkeypatch.setenv("NUMPY_MADVISE_HUGEPAGE", "1")
+    assert typed("-c", inside, "--version").stdout.split()[-1] == "1"
