@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from sweetspot.rigs.names import many
+
 
 def _key(location: Sequence[int | str]) -> str:
     """``("driver", 1, "at")`` -> ``driver[2].at`` (counted from 1, as a reader counts tables)."""
@@ -87,11 +89,25 @@ def _line(error: ErrorDetails, root: type[BaseModel]) -> str:
     shown = repr(value)
     if len(shown) >= LONGEST_SHOWN:
         shown = type(value).__name__ if isinstance(value, dict | list) else f"{shown[:LONGEST_SHOWN]}..."
-    wrong = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "string_pattern_mismatch":  # of names, see the tables
-        wrong = "letters, digits, '_', '-' and '.' are needed, the first a letter or digit"
+    wrong = _NEEDED.get(error["type"], error["msg"].removeprefix("Value error, "))
+    for kind, words in (("max", "most"), ("min", "least")):
+        if (bound := error.get("ctx", {}).get(f"{kind}_length")) is not None and isinstance(value, list):
+            wrong = f"at {words} {many(bound, 'value')}, not {len(value)}"
     return f"{key}: {shown}{_ASKED}{wrong[0].lower()}{wrong[1:]}"
 
+
+_LIST, _TABLE = "a list in square brackets is needed", "a table is needed"
+
+_NEEDED = {
+    "string_pattern_mismatch": "letters, digits, '_', '-' and '.' are needed, the first a letter or digit",
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "dict_type": _TABLE,
+    "model_type": _TABLE,
+    "model_attributes_type": _TABLE,
+}
+"""What is needed, by the schema library's kind of fault, where its own message has words of Python; patterns are those
+of names, see the tables."""
 
 _WANTED = {
     "at": "the driver's position, [x, y, z] in metres from the middle of the device",

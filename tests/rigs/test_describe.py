@@ -97,6 +97,13 @@ def test_tables_are_prepared_when_a_file_is_read() -> None:
         ('[stage]\ndriver = "lab"', '[stage]\ndriver = "grlb"', "stage.driver: 'grlb' is not valid"),
         ("channel = 5\n", "channel = 0\n", "driver[1].channel: 0 is not valid"),
         ("schema = 1", "schema = 2", "schema: 2 is not valid"),
+        (
+            "at = [0.05, 0.06, 0.01]",
+            "at = 0.05",
+            "driver[1].at: 0.05 is not valid: a list in square",
+        ),
+        ("at = [0.05, 0.06, 0.01]", "at = [1, 2, 0, 0]", "driver[1].at: [1, 2, 0, 0] is not valid: at most 3 values, "),
+        ('[stage]\ndriver = "lab"', '[[stage]]\ndriver = "lab"', "stage: [{'driver': 'lab'}] is not valid: a table is"),
     ],
 )
 def test_one_fault_gives_one_line(crooked_text: str, tmp_path: Path, old: str, new: str, line: str) -> None:
