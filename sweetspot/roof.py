@@ -65,9 +65,12 @@ def bare_flags(command: Any, ctx: Any) -> Any:
 
 
 def plain_first(option: Any) -> Any:
-    """The option, whose plain values are converted without pydantic, which takes 0.1 s to load."""
-    if "get_runtime_param" not in vars(option):
-        option.get_runtime_param = partial(PlainFirst, option.get_runtime_param)
+    """The option, whose plain values are converted without pydantic, which takes 0.1 s to load.
+
+    Of a typer that converts them by another method it stays as it is.
+    """
+    if (usual := getattr(option, "get_runtime_param", None)) and "get_runtime_param" not in vars(option):
+        option.get_runtime_param = partial(PlainFirst, usual)
     return option
 
 
