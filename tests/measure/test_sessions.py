@@ -85,6 +85,7 @@ def test_positions_are_visited_by_nearest_move() -> None:
     poses = [Pose(yaw=0.0), Pose(yaw=0.5), Pose(yaw=0.1), Pose(y=0.1, yaw=0.1), Pose(yaw=-0.2)]
     assert plan.nearest_first(poses) == [0, 2, 4, 1, 3]
     assert plan.nearest_first([]) == []
+    assert plan.nearest_first([Pose(), Pose(yaw=0.1 + 0.2), Pose(yaw=-0.3)]) == [0, 1, 2], "alike but for rounding"
 
 
 def test_a_dry_run_reports_captures_time_and_size(crooked: Description) -> None:

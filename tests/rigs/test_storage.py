@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.names import check_serial
+from sweetspot.rigs.names import check_serial, runs_of
 from sweetspot.rigs.storage import (
     File,
     Group,
@@ -377,3 +377,8 @@ def test_the_disk_can_begin_with_a_part_of_a_file_and_of_nothing_else(tmp_path: 
     assert not begin_to_disk(into, 0, 1 << 16)
     os.close(out)
     os.close(into)
+
+
+def test_numbers_that_follow_each_other_are_shown_as_a_run() -> None:
+    assert runs_of([9, 1, 2, 7, 5, 6, 7]) == "1, 2, 5 to 7, 9"
+    assert runs_of([]) == ""
