@@ -23,6 +23,7 @@ import jinja2
 import numpy as np
 import pytest
 import soundfile
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
@@ -44,6 +45,7 @@ from sweetspot.calibrate.report import writing as report
 from sweetspot.measure import plan
 from sweetspot.measure import run as hardware
 from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.measure.share import PlainFigure, Values
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import Description, parse
@@ -405,6 +407,28 @@ def test_one_driver_in_the_middle_has_a_plan(verified: Path) -> None:
     device_pictures.device(alone, 2.0)  # axes without extent are a warning of matplotlib, which would fail here
 
 
+@pytest.mark.parametrize(("drivers", "numbered"), [(4, True), (32, False)])
+def test_cells_have_numbers_and_columns_names_only_where_there_is_room(drivers: int, numbered: bool) -> None:
+    figure = PlainFigure(figsize=(5.6, 5.4))
+    ax = figure.subplots()
+    columns = [f"{side} {i + 1}" for side in "LR" for i in range(drivers)]
+    plots.snr_map(ax, np.linspace(40.0, 80.0, 22 * drivers).reshape(11, -1), columns, (40.0, 80.0), numbered=True)
+    assert any(isinstance(artist, Values) for artist in ax.artists) == numbered
+    assert (len(ax.get_xticks()) == len(columns)) == numbered
+    assert 5 < len(ax.get_xticks()) <= len(columns)
+
+
+def test_upright_names_of_many_drivers_keep_apart(crooked: Description) -> None:
+    many = tuple(crooked.driver[0].model_copy(update={"at": (0.0, 0.42 - 0.84 * i / 31, 0.0)}) for i in range(32))
+    figure = PlainFigure(figsize=(5.2, 4.6))
+    ax = figure.subplots()
+    plots.device(ax, crooked.model_copy(update={"driver": many}), 2.4)
+    shown = FigureCanvasAgg(figure).get_renderer()
+    boxes = sorted(t.get_window_extent(shown).x0 for t in ax.texts if t.get_rotation() == 90.0)
+    assert 5 < len(boxes) < 32
+    assert min(np.diff(boxes)) > 12.0
+
+
 def test_an_area_of_a_map_that_is_grey_everywhere_is_unknown() -> None:
     """Nothing within the limits is 0.0 m2; nothing known is not."""
     trusted = np.array([[True, False, False], [True, False, False]])
@@ -453,8 +477,6 @@ def test_names_of_many_drivers_stay_within_their_picture(count: int, rows: int) 
 
     figure = pictures.picture("levels", "Levels", "levels", "", draw).figure
     assert figure is not None
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     renderer = FigureCanvasAgg(figure).get_renderer()
     (names,) = figure.axes[0].artists
     box = names.get_window_extent(renderer)
