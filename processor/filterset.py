@@ -25,7 +25,7 @@ LARGEST_TAP = 1e4
 """Largest tap, linear (80 dB); filters of a real unit stay far below."""
 
 USUAL_HZ, LONGER_FRAMES = 48000, 3
-"""Rate that the upmix's usual frames are meant for, Hz; how often they are doubled at most."""
+"""Rate that the usual lengths of frames and filters are meant for, Hz; how often frames are doubled at most."""
 
 DEEPEST_DB = 200.0
 """Largest headroom in either direction, dB."""

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sweetspot.processor.filterset import USUAL_HZ
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import parse_as, read_text
 from sweetspot.rigs.units import Float, from_db
@@ -23,8 +24,8 @@ MORE_EFFORT_DB, TIGHTER, HIGHER_DB, HIGHER_HZ = 15.0, 0.42, 15.0, 1600.0
 """Effects of ``image.prefer = "width"``: added effort (dB), factor on ``tolerance_db``, added target (dB) above a
 frequency (Hz)."""
 
-USUAL_HZ, LONGEST = 48000, 4096
-"""Sampling rate that the default length of filters is meant for, Hz; most taps."""
+LONGEST = 4096
+"""Most taps of a filter."""
 
 MOST_PLACES = 4000
 """Largest number of places in the map of the listening zone."""
@@ -212,7 +213,7 @@ class Design(_Table):
     def at_rate(self, fs: int) -> Design:
         """The design of filters at ``fs`` Hz: as long in time as at 48 kHz, where no length was given.
 
-        In the half of the time they cancel 1 to 2 dB less (a puck at 192 kHz: 17.2 dB with 1024 taps, 18.9 with 4096).
+        Shorter ones cancel less (a puck at 192 kHz: 17.2 dB with 1024 taps, 18.9 with 4096).
         """
         wish, times = self.filter, min(max(round(fs / USUAL_HZ), 1), LONGEST // self.filter.taps)
         if times == 1 or "taps" in wish.model_fields_set:

@@ -232,7 +232,7 @@ def inches(ax: Axes) -> tuple[float, float]:
 
 
 def every(count: int, room: float, each: float) -> int:
-    """Of ``count`` names in a row that is ``room`` long, every which one has place for ``each``: 1 for all."""
+    """Which of ``count`` names along ``room`` are written if one takes ``each``: 1 for all, 2 for every second, ..."""
     return max(int(np.ceil(count * each / room)), 1)
 
 
