@@ -10,8 +10,8 @@ from numpy.typing import DTypeLike
 from sweetspot.processor import upmix
 from sweetspot.processor.convolver import OFFLINE_BLOCK, Convolver, compilable, convolver
 from sweetspot.processor.crossfade import WALK_S, Crossfaded, Fader, Walked
+from sweetspot.processor.dynamics import Guard
 from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings
-from sweetspot.processor.guard import Guard
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Real
 

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.mapping import Measured as Measured
     from sweetspot.calibrate.auditory.mapping import measured as measured
     from sweetspot.calibrate.auditory.mapping import zone_map as zone_map
-    from sweetspot.calibrate.auditory.plain import best_pair as best_pair
-    from sweetspot.calibrate.auditory.plain import plain_sides as plain_sides
     from sweetspot.calibrate.auditory.reference import Pair as Pair
     from sweetspot.calibrate.auditory.reference import modelled as modelled
     from sweetspot.calibrate.auditory.templates import Templates as Templates

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sweetspot.calibrate.auditory import plain
-from sweetspot.calibrate.plant import gate, kept_upmixed
+from sweetspot.calibrate.plant import gate, kept_upmixed, plain
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.rigs.acoustics import fft

@@ -10,8 +10,8 @@ import numpy as np
 from sweetspot.calibrate.auditory.arms import ARMS, Arm
 from sweetspot.calibrate.auditory.loudness import gated_db, largest_spl_db, loudness_db, weighted
 from sweetspot.calibrate.plant import PROGRAMMES, programme_of, upmixed_programme
+from sweetspot.processor.dynamics import limited
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.guard import limited
 from sweetspot.rigs.acoustics import SignalBlocks
 from sweetspot.rigs.units import Float, db
 

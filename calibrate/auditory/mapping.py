@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import arms as ways
-from sweetspot.calibrate.auditory import plain
 from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.figures import DIRECT_S, DRY_DB, EarModel, ImageFigures, depth_weight
 from sweetspot.calibrate.auditory.reference import Pair, direct_spectra
 from sweetspot.calibrate.auditory.templates import Templates
 from sweetspot.calibrate.auditory.zone import LARGEST_DEG, OwnError, ZoneMap
-from sweetspot.calibrate.plant import Gate, frequencies, gate, grid, metrics, transform
+from sweetspot.calibrate.plant import Gate, frequencies, gate, grid, metrics, plain, transform
 from sweetspot.calibrate.plant.places import DeviceField, Heads, correction, fitted, model
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, third_octaves

@@ -17,11 +17,10 @@ from sweetspot.calibrate.auditory.assessment import Assessment
 from sweetspot.calibrate.auditory.figures import EarModel
 from sweetspot.calibrate.auditory.levels import UnitLevels
 from sweetspot.calibrate.auditory.mapping import Extent, Ground, ground_of, measured, zone_map
-from sweetspot.calibrate.auditory.plain import best_pair
 from sweetspot.calibrate.auditory.reference import facing_gain
 from sweetspot.calibrate.auditory.unit import UnitImage, image_of_unit, loudness_of_unit
 from sweetspot.calibrate.auditory.zone import ZoneMap
-from sweetspot.calibrate.plant import Gate, Matched, MeasuredSet, corrected, gate
+from sweetspot.calibrate.plant import Gate, Matched, MeasuredSet, best_pair, corrected, gate
 from sweetspot.calibrate.plant import matched as matched_ears
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse

@@ -12,8 +12,7 @@ from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.assessment import nominal, others_of
 from sweetspot.calibrate.auditory.figures import EarModel, ImageFigures, depth_of, depth_weight, figures_of, judged_of
 from sweetspot.calibrate.auditory.levels import levels_of
-from sweetspot.calibrate.auditory.plain import plain_sides
-from sweetspot.calibrate.plant import MeasuredSet
+from sweetspot.calibrate.plant import MeasuredSet, plain_sides
 from sweetspot.calibrate.plant.places import Heads
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet

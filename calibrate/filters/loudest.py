@@ -8,7 +8,7 @@ import numpy as np
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.judge import loudest_db, uncalibrated
-from sweetspot.processor.guard import limited
+from sweetspot.processor.dynamics import limited
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.rig_file import Description

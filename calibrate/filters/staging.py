@@ -13,8 +13,8 @@ from sweetspot.calibrate.filters import loudest
 from sweetspot.calibrate.filters.protection import limits, rooms, staged, within_bands
 from sweetspot.calibrate.plant import PROGRAMMES, upmixed_programme
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.processor.dynamics import limited
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
-from sweetspot.processor.guard import limited
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.protection import Protection

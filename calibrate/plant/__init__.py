@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.plant import errors as errors
     from sweetspot.calibrate.plant import gate as gate
     from sweetspot.calibrate.plant import metrics as metrics
+    from sweetspot.calibrate.plant import plain as plain
     from sweetspot.calibrate.plant import positions as positions
     from sweetspot.calibrate.plant import prediction as prediction
     from sweetspot.calibrate.plant import uncertainty as uncertainty
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.plant.metrics import CONTRAST_BAND as CONTRAST_BAND
     from sweetspot.calibrate.plant.metrics import NULLS as NULLS
     from sweetspot.calibrate.plant.metrics import OCTAVES as OCTAVES
+    from sweetspot.calibrate.plant.plain import best_pair as best_pair
+    from sweetspot.calibrate.plant.plain import plain_sides as plain_sides
     from sweetspot.calibrate.plant.positions import nearest_ahead as nearest_ahead
     from sweetspot.calibrate.plant.prediction import PLAYED_DB as PLAYED_DB
     from sweetspot.calibrate.plant.prediction import Prediction as Prediction

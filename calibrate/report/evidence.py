@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate import run as runs
-from sweetspot.calibrate.auditory import Assessment, ZoneMap, best_pair, matrix_taps
+from sweetspot.calibrate.auditory import Assessment, ZoneMap, matrix_taps
 from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.plant import (
     BandLevels,
     Fitted,
     MeasuredSet,
     ahead,
+    best_pair,
     corrected,
     expected,
     frequencies,

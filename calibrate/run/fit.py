@@ -12,10 +12,10 @@ from threading import Thread
 from sweetspot.calibrate import bank as banks
 from sweetspot.calibrate import filters as fits
 from sweetspot.calibrate import study
-from sweetspot.calibrate.auditory import Arms, Assessment, Extent, UnitLevels, ZoneMap, plain_sides
+from sweetspot.calibrate.auditory import Arms, Assessment, Extent, UnitLevels, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
-from sweetspot.calibrate.plant import BeamFit, Fitted, Matched, ahead, nearest_ahead
+from sweetspot.calibrate.plant import BeamFit, Fitted, Matched, ahead, nearest_ahead, plain_sides
 from sweetspot.calibrate.run.kept import kept_bank, to_keep
 from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
 from sweetspot.measure.folder import session_file

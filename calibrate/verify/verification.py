@@ -17,8 +17,8 @@ from sweetspot.calibrate.verify.diagnose import Cause
 from sweetspot.calibrate.verify.metric import Metric, Verdict
 from sweetspot.measure.impulse import POSITION, ring_rows
 from sweetspot.measure.plan import Plan, SetName, Sources, excitation, outputs_for, places, plan_of
+from sweetspot.processor.dynamics import Guard
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.guard import Guard
 from sweetspot.processor.render import refused
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protection import Protection, protections

@@ -15,9 +15,9 @@ from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.compiled import CompiledMatrix, Level, ratio_for
 from sweetspot.processor.convolver import LARGEST, SMALLEST, compilable
 from sweetspot.processor.crossfade import WALK_S
+from sweetspot.processor.dynamics import Guard, memory_for, not_above, reason
 from sweetspot.processor.engine import program_rows
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.guard import Guard, memory_for, not_above, reason
 from sweetspot.processor.live import layout
 from sweetspot.processor.live.kept import BlockPath, block_path
 from sweetspot.processor.live.memory import BYPASS, PLACE, WHICH, PlayerMemory

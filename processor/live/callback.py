@@ -1,9 +1,10 @@
 """The live block path as compiled code: ring, upmix, filters, guard and meters in one callback, without Python.
 
 It works on the memory that :class:`block.CompiledBlock` lays out and whose address is passed to it. Samples are
-processed by the rules of :mod:`processor.upmix`, :mod:`processor.crossfade` and :mod:`processor.guard`, the same as for
-files, and the kernels of :mod:`processor.compiled`. The audio library calls it by its address: no Python code runs, no
-lock is taken, nothing is allocated. Compiled code is kept on disk, so that only the first start waits for the compiler.
+processed by the rules of :mod:`processor.upmix`, :mod:`processor.crossfade` and :mod:`processor.dynamics`, the same
+as for files, and the kernels of :mod:`processor.compiled`. The audio library calls it by its address: no Python code
+runs, no lock is taken, nothing is allocated. Compiled code is kept on disk, so that only the first start waits for the
+compiler.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from sweetspot.processor.compiled import jitted, kept
 from sweetspot.processor.crossfade import mix, ramp, scale
-from sweetspot.processor.guard import hold, judge, judge_input
+from sweetspot.processor.dynamics import hold, judge, judge_input
 from sweetspot.processor.live.layout import (
     ARGUMENTS,
     CLOCK_MONOTONIC,
@@ -251,7 +252,7 @@ def _faded(m: Any, controls: Any, y: Any, gains: Any) -> None:
 
 @kept
 def _guarded(g: Any, y: Any, ceiling: Any) -> None:
-    """``y`` in place, later and never above the ceiling; see :class:`sweetspot.processor.guard.Guard`."""
+    """``y`` in place, later and never above the ceiling; see :class:`sweetspot.processor.dynamics.guard.Guard`."""
     drivers = y.shape[0]
     ceilings, means, stop = carray(f64(g.ceilings), drivers), carray(f64(g.means), (2, drivers)), g.stop
     caps = carray(f64(g.caps), drivers)

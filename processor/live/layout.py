@@ -12,7 +12,7 @@ import numpy as np
 
 from sweetspot.processor.compiled import NUMBERS, POINTERS
 from sweetspot.processor.crossfade import RAMP
-from sweetspot.processor.guard import STOP
+from sweetspot.processor.dynamics import STOP
 from sweetspot.processor.upmix import FRAME
 
 _AT = {name: i for i, name in enumerate((*POINTERS, *NUMBERS))}
@@ -25,7 +25,7 @@ FILES = (
     "live/layout.py",
     "live/state.py",
     "compiled/matrix_kernel.py",
-    "guard.py",
+    "dynamics/guard.py",
     "crossfade.py",
     "upmix.py",
 )

@@ -29,8 +29,8 @@ from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.plant import corrected, programme_of
 from sweetspot.measure.session import Session
 from sweetspot.processor import render
+from sweetspot.processor.dynamics import limited
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.guard import limited
 from sweetspot.rigs.units import Float, db, from_db
 
 STRETCH_S, WORKS_DB, MOVES_DEG = 0.1, 3.0, 2.0

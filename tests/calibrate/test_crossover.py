@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate import run as steps
-from sweetspot.calibrate.auditory import plain
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters.sides import crossover
-from sweetspot.calibrate.plant import gate
+from sweetspot.calibrate.plant import gate, plain
 from sweetspot.measure import folder, plan
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.run import measure

@@ -14,8 +14,8 @@ from sweetspot.calibrate.filters.sides import sharing
 from sweetspot.calibrate.plant import programme_of
 from sweetspot.measure.session import Session
 from sweetspot.processor import store
+from sweetspot.processor.dynamics import Guard
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
-from sweetspot.processor.guard import Guard
 from sweetspot.processor.render import render, upmixed
 from sweetspot.rigs.acoustics import SphereHead
 from sweetspot.rigs.rig_file import parse

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweetspot.processor import crossfade, guard, upmix
+from sweetspot.processor import crossfade, upmix
 from sweetspot.processor.bank import FilterBank
+from sweetspot.processor.dynamics import guard
 from sweetspot.processor.engine import Engine
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live import block, callback, layout, memory

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sweetspot.processor import guard as rules
-from sweetspot.processor.guard import LOOK_AHEAD_S, MOST_LOW, RELEASE_S, Guard
+from sweetspot.processor.dynamics import guard as rules
+from sweetspot.processor.dynamics.guard import LOOK_AHEAD_S, MOST_LOW, RELEASE_S, Guard
 from tests.processor.streams import ragged
 
 Real = NDArray[Any]

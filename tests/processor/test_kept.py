@@ -100,7 +100,7 @@ def test_a_second_start_does_not_import_numba() -> None:
 def test_what_kept_loops_need_can_be_loaded_ahead_of_a_copy() -> None:
     text = (
         "import sys, numpy as np\nfrom sweetspot.processor.compiled import ahead\n"
-        "from sweetspot.processor.guard import limited\nprint('llvmlite.binding' in sys.modules)\nahead()\n"
+        "from sweetspot.processor.dynamics import limited\nprint('llvmlite.binding' in sys.modules)\nahead()\n"
         "before = set(sys.modules)\nlimited(np.ones((2, 500)), np.ones(2), 48000)\n"
         "print('llvmlite.binding' in before, [m for m in set(sys.modules) - before if 'llvm' in m or 'numba' in m])\n"
     )

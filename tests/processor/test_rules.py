@@ -12,10 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from sweetspot.processor import guard
 from sweetspot.processor.compiled import jitted, record
 from sweetspot.processor.crossfade import RAMP, mix, ramp, scale
-from sweetspot.processor.guard import Guard
+from sweetspot.processor.dynamics import Guard, guard
 from sweetspot.processor.upmix import FRAME, advance, frame, overlap
 
 Real = NDArray[Any]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.processor import upmix
+from sweetspot.processor.dynamics import not_above
 from sweetspot.processor.filterset import PROGRAMS, FilterSet
-from sweetspot.processor.guard import not_above
 from sweetspot.processor.plain import on_pair, plain_taps
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float, Real

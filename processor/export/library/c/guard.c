@@ -1,4 +1,4 @@
-/* A look-ahead gain per band under the drivers' ceilings, and a stop for faults: sweetspot/processor/guard.py.
+/* A look-ahead gain per band under the drivers' ceilings, and a stop for faults: sweetspot/processor/dynamics/guard.py.
  *
  * The same rule, function by function: change both together. The low band is taken from
  * first, then the whole. All drivers share the gain: differences between drivers are kept. Where no driver passes
