@@ -132,6 +132,11 @@ class Fader:
         self.memory.start = self.memory.target = self.gain = gain
         self.memory.length = self.memory.done = 1
 
+    @property
+    def largest(self) -> float:
+        """The larger of the gain now and the gain that it moves to."""
+        return max(self.gain, float(self.memory.target))
+
     def move(self, gain: float, samples: int) -> None:
         """Move to ``gain`` (linear) within a number of samples."""
         self.memory.start, self.memory.target = self.gain, gain

@@ -1,4 +1,4 @@
-"""The engine: stereo in, one signal per driver out, through upmix, filter matrix and guard."""
+"""The engine: stereo in, one signal per driver out, through upmix, SPL limiter, filter matrix and guard."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 from sweetspot.processor import upmix
 from sweetspot.processor.convolver import OFFLINE_BLOCK, Convolver, compilable, convolver
 from sweetspot.processor.crossfade import WALK_S, Crossfaded, Fader, Walked
-from sweetspot.processor.dynamics import Guard
+from sweetspot.processor.dynamics import Guard, SplLimiter, together
 from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Real
@@ -58,6 +58,7 @@ class Engine:
         self._frame = frame
         first = convolver(filterset.taps, block, frame, self._dtype)
         self._matrix = Walked(first, len(self._rows), filterset.length) if walks else Crossfaded(first)
+        self.spl = SplLimiter(filterset.detectors[0], filterset.fs)
         self.fader = Fader()
         self.guard = Guard(len(filterset.drivers), filterset.ceiling, filterset.fs, filterset.caps)
 
@@ -85,6 +86,7 @@ class Engine:
     def reset(self) -> None:
         """Clear all past input, and a stop."""
         self._upmix.reset()
+        self.spl.reset()
         self._matrix.reset()
         self.guard.reset()
 
@@ -113,6 +115,7 @@ class Engine:
         if not self._matrix.changing:
             self.guard.ceiling = self.filterset.ceiling
         programs = self._upmix.process(x.astype(self._dtype, copy=False))
+        programs = self.spl.process(programs, self.fader.largest)
         return self.guard.process(self.fader.process(self._matrix.process(programs[self._rows])))
 
     def exchange(self, filterset: FilterSet, seconds: float = 0.05) -> None:
@@ -137,6 +140,7 @@ class Engine:
     def change(self, filterset: FilterSet, matrix: Convolver, seconds: float = 0.05) -> None:
         """:meth:`exchange` with a matrix that was transformed before, for use where filters are changed to and fro."""
         self.guard.ceiling = min(self.guard.ceiling, filterset.ceiling)
+        self.spl.exchange(together(self.filterset.detectors[0], filterset.detectors[0]))
         self._matrix.exchange(matrix, filterset.length, round(seconds * filterset.fs))
         self.filterset = filterset
 

@@ -10,7 +10,7 @@ import numpy as np
 from sweetspot.processor.choices import GAIN_DB
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.units import Float, from_db
+from sweetspot.rigs.units import Float, db, from_db
 
 PROGRAMS = ("left", "right", "centre")
 """The programs that the upmix makes, in the order of a filterset's first axis."""
@@ -23,6 +23,12 @@ LONGEST = 1 << 20
 
 LARGEST_TAP = 1e4
 """Largest tap, linear (80 dB); filters of a real unit stay far below."""
+
+MOST_DETECTOR_TAPS, LARGEST_DETECTION = 1 << 16, 1e9
+"""Longest detectors of sound pressure, and their largest tap."""
+
+NO_DETECTORS = frozen("detectors", np.zeros((2, len(PROGRAMS), 0)), ndim=3)
+"""Of responses whose levels are not known."""
 
 USUAL_HZ, LONGER_FRAMES = 48000, 3
 """Rate that the usual lengths of frames and filters are meant for, Hz; how often frames are doubled at most."""
@@ -119,9 +125,11 @@ class FilterSet:
     source_content: str = ""
     held_db: float = 0.0
     held_by: tuple[str, ...] = ()
+    detectors: Float = field(default_factory=lambda: NO_DETECTORS)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "taps", frozen("taps", self.taps, ndim=3))
+        object.__setattr__(self, "detectors", frozen("detectors", self.detectors, ndim=3))
         wanted = (len(self.programs), len(self.drivers))
         if self.taps.shape[:2] != wanted:
             raise ValueError(f"taps has shape {self.taps.shape}: {wanted[0]} programs x {wanted[1]} drivers are named")
@@ -147,6 +155,15 @@ class FilterSet:
                 f"caps are {self.caps}; none, or one above 0 and at most full scale (1) for each driver",
             ),
             (self.delay_samples < 0, f"delay_samples is {self.delay_samples}; 0 or more is needed"),
+            (
+                self.detectors.shape[:2] != (2, len(PROGRAMS)) or self.detectors.shape[2] > MOST_DETECTOR_TAPS,
+                f"detectors has shape {self.detectors.shape}; (2, {len(PROGRAMS)}, at most {MOST_DETECTOR_TAPS}) is "
+                "needed",
+            ),
+            (
+                not float(np.abs(self.detectors).max(initial=0.0)) <= LARGEST_DETECTION,
+                f"detectors holds a value above {LARGEST_DETECTION:g}",
+            ),
         ):
             if wrong:
                 raise ValueError(message)
@@ -177,6 +194,21 @@ class FilterSet:
     def length(self) -> int:
         """Number of taps."""
         return int(self.taps.shape[2])
+
+    def scaled(self, gain: float) -> FilterSet:
+        """The same filters with a linear gain; the ceiling stays.
+
+        Raises
+        ------
+        ValueError
+            They would pass :data:`LARGEST_TAP`.
+        """
+        return replace(
+            self,
+            taps=self.taps * gain,
+            detectors=self.detectors * gain,
+            headroom_db=self.headroom_db - float(db(gain)),
+        )
 
     def response(self, f: Float) -> Float:
         """Complex response ``(program, driver, len(f))`` at frequencies ``f`` Hz.
@@ -216,11 +248,6 @@ def louder(filterset: FilterSet, gain_db: float) -> FilterSet:
     if gain_db == 0.0:
         return filterset
     try:
-        return replace(
-            filterset,
-            taps=filterset.taps * from_db(gain_db),
-            headroom_db=filterset.headroom_db - gain_db,
-            most_db=filterset.most_db - gain_db,
-        )
+        return replace(filterset.scaled(float(from_db(gain_db))), most_db=filterset.most_db - gain_db)
     except ValueError as fault:
         raise BadInput(f"a gain of {gain_db:g} dB is too much for these filters: {fault}") from fault

@@ -56,4 +56,5 @@ def bypass(filters: FilterSet, sides: Float, limits: Mapping[int, Protection] | 
     plain = plain_taps(filters, sides, limits)
     taps = np.concatenate([plain, plain.sum(axis=0, keepdims=True)])[: len(filters.programs)]
     room = _room(plain, filters.fs, limits or {})
-    return replace(filters, taps=taps, most_db=min(filters.most_db, float(db(room))))
+    most_db, detectors = min(filters.most_db, float(db(room))), filters.detectors[[1, 1]]
+    return replace(filters, taps=taps, most_db=most_db, detectors=detectors)

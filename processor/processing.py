@@ -182,6 +182,8 @@ def _data(filters: FilterSet, out: Path, done: Rendered) -> dict[str, Any]:
         "headroom_db": done.headroom_db,
         "limiter_db": done.limiter_db,
         "limited_samples": done.limited,
+        "spl_limiter_db": done.spl_limiter_db,
+        "spl_limited_samples": done.spl_limited,
         "latency_samples": done.latency,
         "filter_delay_samples": filters.delay_samples,
         "resampled_from": done.resampled_from or None,
@@ -192,16 +194,22 @@ def _lines(filters: FilterSet, out: Path, done: Rendered) -> str:
     levels = zip(filters.drivers, done.peak, done.rms, strict=True)
     rows = [f"  {name:<16} {_levels(peak, rms)}" for name, peak, rms in levels]
     room = f"headroom {done.headroom_db:.2f} dB below" if done.peak.any() else "only silence, below"
-    share = min(100.0 * done.limited / max(done.samples, 1), 100.0)  # it also works on what the delay leaves out
-    worked = f"guard: up to {done.limiter_db:.2f} dB, {share:.0f} % of the time" if done.limited else "guard: idle"
+    worked = f"guard: {_worked(done.limiter_db, done.limited, done)}" if done.limited else "guard: idle"
+    spl = [f"  SPL limiter: {_worked(done.spl_limiter_db, done.spl_limited, done)}"] if done.spl_limited else []
     return "\n".join(
         [
             f"{out}: {many(len(filters.drivers), 'driver')}, {done.samples} samples at {done.fs} Hz",
             *rows,
             f"  {room} the ceiling of {float(db(done.ceiling)):.2f} dBFS; {worked}",
+            *spl,
             f"  delay removed: {done.latency} samples of the engine; the filters' {filters.delay_samples} stay",
         ]
     )
+
+
+def _worked(most_db: float, samples: int, done: Rendered) -> str:
+    share = min(100.0 * samples / max(done.samples, 1), 100.0)  # they also work on what the delay leaves out
+    return f"up to {most_db:.2f} dB, {share:.0f} % of the time"
 
 
 def _levels(peak: float, rms: float) -> str:

@@ -42,6 +42,8 @@ class Rendered:
         Smallest gain of the limiter; 1 when it had nothing to do.
     limited
         Samples on which it worked.
+    spl_gain, spl_limited
+        The same of the SPL limiter.
     latency
         Delay of the engine, samples; taken out of the output.
     resampled_from
@@ -55,6 +57,8 @@ class Rendered:
     ceiling: float
     least_gain: float
     limited: int
+    spl_gain: float
+    spl_limited: int
     latency: int
     resampled_from: int
 
@@ -67,6 +71,11 @@ class Rendered:
     def limiter_db(self) -> float:
         """Largest gain reduction, dB; 0 without limiting."""
         return float(-db(self.least_gain)) if self.least_gain < 1.0 else 0.0
+
+    @property
+    def spl_limiter_db(self) -> float:
+        """Largest reduction by the SPL limiter, dB; 0 without."""
+        return float(-db(self.spl_gain)) if self.spl_gain < 1.0 else 0.0
 
 
 def render(
@@ -147,7 +156,8 @@ def measured(filterset: FilterSet, settings: UpmixSettings | None = None) -> Fil
     Returns
     -------
     A filter set whose programs ``left`` and ``right`` are the responses to one side alone, and ``centre`` the response
-    to both sides at once; the delay of upmix and guard is taken out.
+    to both sides at once; the delay of upmix and guard is taken out. One sample passes the SPL limiter before it
+    can be turned down.
     """
     engine = Engine.offline(filterset, settings=settings, dtype=np.float32)
     level = 0.25 * filterset.ceiling / max(float(np.abs(filterset.taps).sum(axis=0).max()), 0.25 * filterset.ceiling)
@@ -223,7 +233,7 @@ def render_file(
             out.write(y.T)
             levels.add(y)
             count += len(y)
-    least_gain, limited = runner.limiter
+    (least_gain, limited), (spl_gain, spl_limited) = runner.limiter, runner.spl_limiter
     return Rendered(
         fs=filterset.fs,
         samples=count,
@@ -232,6 +242,8 @@ def render_file(
         ceiling=filterset.ceiling,
         least_gain=least_gain,
         limited=limited,
+        spl_gain=spl_gain,
+        spl_limited=spl_limited,
         latency=runner.latency,
         resampled_from=source.fs if source.fs != filterset.fs else 0,
     )
@@ -288,6 +300,11 @@ class Runner(Protocol):
         """Lowest gain of the limiter so far, and the number of limited samples."""
         ...
 
+    @property
+    def spl_limiter(self) -> tuple[float, int]:
+        """The same of the SPL limiter."""
+        ...
+
     def process(self, pieces: Iterable[Real]) -> Iterator[Real]:
         """Driver signals ``(n, driver)`` of a stream of ``(n, 2)``, without the delay and with the filters' tail.
 
@@ -309,6 +326,10 @@ class _EngineRunner:
     @property
     def limiter(self) -> tuple[float, int]:
         return self._engine.guard.least_gain, self._engine.guard.limited
+
+    @property
+    def spl_limiter(self) -> tuple[float, int]:
+        return self._engine.spl.limiter
 
     def process(self, pieces: Iterable[Real]) -> Iterator[Real]:
         return (y.T for y in aligned(self._engine, (x.T for x in pieces)))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.processor.bank import StoredBank, read_group, write_group
-from sweetspot.processor.filterset import LARGEST_TAP, FilterSet, UpmixSettings
+from sweetspot.processor.filterset import LARGEST_TAP, NO_DETECTORS, FilterSet, UpmixSettings
 from sweetspot.processor.plain import on_pair
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import check_name, check_serial
@@ -69,6 +69,8 @@ def write(
     def build(root: Group) -> None:
         _root(root, filterset)
         _taps(root, filterset)
+        if filterset.detectors.size:
+            root.create_data("detectors", filterset.detectors, in_one_piece=True).attrs["axes"] = "form program tap"
         root.create_group("upmix").attrs.update(**asdict(filterset.upmix))
         _tree(root.create_group("prediction"), prediction or {})
         root.create_data("design", design_text)
@@ -276,6 +278,7 @@ def _filterset(root: Group) -> FilterSet:
             programs=taps.attrs.texts("programs"),
             held_db=_real(root.path, "held_db", own["held_db"]) if "held_by" in own else 0.0,
             held_by=own.texts("held_by") if "held_by" in own else (),
+            detectors=root.data("detectors")[:] if "detectors" in root else NO_DETECTORS,
         )
     except (ValueError, TypeError) as fault:
         raise BadInput(f"{root.path}: {fault}. The file is damaged or was edited: calibrate again") from fault

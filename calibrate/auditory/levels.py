@@ -10,10 +10,10 @@ import numpy as np
 from sweetspot.calibrate.auditory.arms import ARMS, Arm
 from sweetspot.calibrate.auditory.loudness import gated_db, largest_spl_db, loudness_db, weighted
 from sweetspot.calibrate.plant import PROGRAMMES, programme_of, upmixed_programme
-from sweetspot.processor.dynamics import limited
+from sweetspot.processor.dynamics import SplLimiter, limited
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.acoustics import SignalBlocks
-from sweetspot.rigs.units import Float, db
+from sweetspot.rigs.units import Float, Real, db
 
 KEPT_S = 0.3
 """Length of a room's response that counts for loudness, s: the rest adds less than 0.1 dB."""
@@ -26,10 +26,11 @@ class Loudness:
     Parameters
     ----------
     re_plain_db
-        Loudness (BS.1770) of every arm and programme over plain stereo at the same driver ceiling, dB.
+        Loudness (BS.1770) of every arm and programme over plain stereo at the same driver ceiling, dB; without the SPL
+        limiter, which holds plain stereo alike.
     max_spl_db
         Largest sound pressure level of the calibrated unit (time weighting F, mean of both ears) with a full-scale
-        programme, dB re 20 uPa, the guard's gain reduction included; ``None`` if responses are not in pascal.
+        programme, dB re 20 uPa, held by SPL limiter and guard; ``None`` if responses are not in pascal.
     insertion_db
         Loudness that the filters cost on music against plain stereo, dB.
     headroom_db
@@ -95,7 +96,8 @@ def levels_of(arms: tuple[Arm, ...], filters: FilterSet, position: int) -> UnitL
     arms
         Among them ``"plain"`` and ``"calibrated"``.
     filters
-        Of the calibrated unit; programmes go through its upmix and its guard.
+        Of the calibrated unit; programmes go through its upmix and its guard, for the largest level also through its
+        SPL limiter.
     position
         Index of the position that stands for the listener.
     """
@@ -105,9 +107,12 @@ def levels_of(arms: tuple[Arm, ...], filters: FilterSet, position: int) -> UnitL
     h, arrival = response_at(unit, position), float(unit.arrival[position])
     own, spl, headroom = {}, [], {}
     for name in PROGRAMMES:
-        heard, headroom[name] = guarded(filters, name, h, arrival)
-        spl.append(largest_spl_db(heard, unit.fs))
+        made = upmixed_programme(filters.upmix, filters.fs, name)
+        heard, headroom[name] = guarded(filters, made, h, arrival)
         own[name] = loudness_db(heard, unit.fs)
+        limiter = SplLimiter(filters.detectors[0], filters.fs)
+        held = limiter.process(made)
+        spl.append(largest_spl_db(guarded(filters, held, h, arrival)[0] if limiter.limiter[1] else heard, unit.fs))
     return UnitLevels(loud | {unit.name: own}, max(spl), headroom["music"])
 
 
@@ -135,14 +140,16 @@ def response_at(arm: Arm, position: int) -> Float:
     return arm.h[position, ..., arm.zero : stop]
 
 
-def guarded(filters: FilterSet, name: str, h: Float, arrival_s: float) -> tuple[Float, float]:
-    """Signals at the ears of a programme through upmix, filters and guard, and the remaining headroom.
+def guarded(filters: FilterSet, made: Real, h: Float, arrival_s: float) -> tuple[Float, float]:
+    """Signals at the ears of programs through filters and guard, and the remaining headroom.
 
     The guard takes the same from all drivers in each band, so the level at the ears follows the drivers' gains: it is
     passed through the guard beside them, without a ceiling of its own.
 
     Parameters
     ----------
+    made
+        Left, right, centre ``(3, samples)``, behind the upmix.
     h
         Responses ``(ear, program, tap)`` at one position, see :func:`response_at`.
     arrival_s
@@ -152,7 +159,6 @@ def guarded(filters: FilterSet, name: str, h: Float, arrival_s: float) -> tuple[
     -------
     Ears' signals ``(2, samples)``, Pa, and the distance of the loudest driver sample to the ceiling, dB.
     """
-    made = upmixed_programme(filters.upmix, filters.fs, name)
     blocks = SignalBlocks(made.astype(np.float64), max(filters.length, h.shape[-1]))
     drivers = blocks.filtered(np.swapaxes(filters.taps, 0, 1))
     flight = max(round(arrival_s * filters.fs) - filters.delay_samples, 0)

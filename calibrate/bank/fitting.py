@@ -19,6 +19,7 @@ from sweetspot.calibrate.filters import (
     beam_of,
     held_outside,
     leastsquares,
+    loudest,
     protection,
     room,
     staging,
@@ -165,6 +166,9 @@ def fit_bank(
     held = protection.limits(rig, ears)
     taps = protection.within_bands(taps.astype(np.float64), rig).astype(np.float32)
     bank = _staged(taps, places, default, nearest, unit=unit, held=held, design=design)
+    bypass = unit.filters.detectors[1] * from_db(unit.filters.headroom_db - bank.home.headroom_db)
+    detectors = np.stack([loudest.detectors(bank.taps, ears, rig), bypass])
+    bank = replace(bank, home=replace(bank.home, detectors=detectors))
     return FittedBank(
         bank,
         figures.predicted(bank, (carried, fields, second), unit.prediction.far_ear[::EVERY], ear, ears.fs),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sweetspot.calibrate.filters import align as align
     from sweetspot.calibrate.filters import leastsquares as leastsquares
+    from sweetspot.calibrate.filters import loudest as loudest
     from sweetspot.calibrate.filters import protection as protection
     from sweetspot.calibrate.filters import room as room
     from sweetspot.calibrate.filters import staging as staging

@@ -12,6 +12,7 @@ from sweetspot.calibrate.plant import BeamFit, MeasuredSet, Plant, ahead
 from sweetspot.calibrate.plant import prediction as predict
 from sweetspot.measure.delays import group_delay_s
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.processor.plain import on_pair
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import side_pairs, wrapped
 from sweetspot.rigs.rig_file import Description
@@ -52,7 +53,8 @@ def fit_beam(around: MeasuredSet, rig: Description, design: Design, *, serial: s
     A = np.stack([leastsquares.beam_weighing(a, f, design.filter, slopes) for a in (even, even, beam.weighing)])
     drawn = leastsquares.fitted(W, A, design.filter.taps, design.filter.delay)
     late = int(delays.max())
-    filters = staged_filters(drawn, polar, rig, design, late=late, serial=serial, source=source)
+    plain = on_pair(pair, len(at))
+    filters = staged_filters(drawn, polar, rig, design, plain=plain, late=late, serial=serial, source=source)
     heard = predict.programs(polar, filters, around.gate)[:, 0, 2]
     return BeamFit(filters, f, heard, np.radians(polar.positions["azimuth_deg"]), pair, around.chosen_gate)
 

@@ -1,24 +1,32 @@
-"""The rig's SPL limit for programme: filters and the guard's ceiling are lowered where a listener would get more."""
+"""The rig's SPL limit: filters and ceiling are lowered for programme, and detectors made that hold everything else."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.judge import loudest_db, uncalibrated
-from sweetspot.processor.dynamics import limited
+from sweetspot.processor.dynamics import STEP, covering, limited
+from sweetspot.processor.filterset import PROGRAMS
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Complex, Float, from_db
+from sweetspot.rigs.units import P_REF, Complex, Float, from_db
 
 OVER_DB = 20.0
 """Programme is played so much above the ceiling: by then the guard holds its level."""
 
 UNDER_LIMIT_DB = 0.8
 """Margin below the limit: other programme, and other places, are a little louder."""
+
+ONSET_DB = 2.5
+"""Margin of the detectors below the limit: a tone that begins passes it by at most so much over 125 ms."""
+
+DETECTOR_S = 512.0 / 48000.0
+"""Length of a detector, s."""
 
 SECONDS, SEED, LOWEST_HZ = 0.5, 7, 40.0
 """Length of the noise, its seed, and from where on it is pink."""
@@ -29,7 +37,7 @@ def within_limit(taps: Float, ir: ImpulseResponse, rig: Description) -> float:
 
     Pink noise of each program, and of all at once, is played 20 dB above the ceiling through filters and guard; its
     level at the loudest measured place follows from the unit's responses. Filters, ceiling and level scale together. A
-    lone tone at the ceiling, at a frequency at which all drivers agree there, may be louder.
+    lone tone may be louder at the ceiling: :func:`detectors` are for the limiter that holds it.
 
     Parameters
     ----------
@@ -38,8 +46,7 @@ def within_limit(taps: Float, ir: ImpulseResponse, rig: Description) -> float:
     ir
         Responses in pascals; 1 where the levels of their microphones are not known.
     """
-    mics = tuple(m for m in rig.mic if m.name in ir.mics)
-    if ir.unit != "Pa/FS" or not mics or uncalibrated(rig, mics):
+    if not _levels_known(ir, rig):
         return 1.0
     ceiling, place = rig.limits.ceiling, int(np.argmax(np.sum(ir.h**2, axis=(1, 2, 3))))
     n = _noise(ir.fs).shape[1] + taps.shape[-1] + ir.h.shape[-1]
@@ -56,6 +63,39 @@ def within_limit(taps: Float, ir: ImpulseResponse, rig: Description) -> float:
         levels.append(loudest_db(heard, np.ones(len(heard)), ir.fs)[0])
     allowed = rig.limits.loudest_db_spl - UNDER_LIMIT_DB
     return float(min(1.0, from_db(allowed - max(levels, default=-np.inf))))
+
+
+def detectors(forms: Iterable[Float], ir: ImpulseResponse, rig: Description) -> Float:
+    """Filters ``(program, tap)`` for :class:`sweetspot.processor.dynamics.spl_limiter.SplLimiter`.
+
+    Each has at least the magnitude of the sound pressure that a program makes at the loudest of all measured places,
+    by any of the forms, over the rig's SPL limit less :data:`ONSET_DB`.
+
+    Parameters
+    ----------
+    forms
+        Taps ``(program, driver, tap)`` of everything that the processor may play.
+    ir
+        Responses in pascals; without levels there are no taps.
+    """
+    if not _levels_known(ir, rig):
+        return np.zeros((len(PROGRAMS), 0))
+    h, wanted = ir.h.reshape(-1, *ir.h.shape[2:]), np.zeros(0)
+    for taps in forms:
+        n = 1 << (h.shape[-1] + taps.shape[-1] - 1).bit_length()
+        W = fft.rfft(taps.astype(np.float32), n)
+        if not wanted.size:
+            wanted, spectra = np.zeros((len(taps), n // 2 + 1)), fft.rfft(h.astype(np.float32), n)
+        for H in spectra:
+            np.maximum(wanted, np.abs(np.einsum("pdf,df->pf", W, H)), out=wanted)
+    allowed = P_REF * from_db(rig.limits.loudest_db_spl - ONSET_DB)
+    made = covering(wanted / allowed, STEP * round(DETECTOR_S * ir.fs / STEP))
+    return np.asarray(made.astype(np.float32), dtype=np.float64)
+
+
+def _levels_known(ir: ImpulseResponse, rig: Description) -> bool:
+    mics = tuple(m for m in rig.mic if m.name in ir.mics)
+    return ir.unit == "Pa/FS" and bool(mics) and not uncalibrated(rig, mics)
 
 
 @lru_cache(maxsize=2)

@@ -15,6 +15,7 @@ from sweetspot.calibrate.plant import PROGRAMMES, upmixed_programme
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.dynamics import limited
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.plain import bypass
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.protection import Protection
@@ -38,11 +39,20 @@ BEGIN_S, SECONDS = 0.5, 2.0
 
 
 def staged_filters(
-    taps: Float, ir: ImpulseResponse, rig: Description, design: Design, *, late: int, serial: str, source: str
+    taps: Float,
+    ir: ImpulseResponse,
+    rig: Description,
+    design: Design,
+    *,
+    plain: Float,
+    late: int,
+    serial: str,
+    source: str,
 ) -> FilterSet:
     """The filter set of fitted filters: within the drivers' bands and limits, with the gain of the design's staging.
 
-    Where programme would pass the rig's SPL limit, filters and the guard's ceiling are lowered (:mod:`loudest`).
+    Where programme would pass the rig's SPL limit, filters and the guard's ceiling are lowered; its detectors are for
+    filters and bypass (:mod:`loudest`).
 
     Parameters
     ----------
@@ -50,6 +60,8 @@ def staged_filters(
         ``(program, driver, tap)``: left, right, centre.
     ir
         Responses from which excursions follow if the rig file does not give them.
+    plain
+        Plain stereo of the bypass ``(side, driver, odd number of taps)``.
     late
         Largest delay by the alignment of the programs, samples.
     serial, source
@@ -64,7 +76,7 @@ def staged_filters(
         taps, headroom_db, free = taps * more, headroom_db - float(db(more)), free / more
     held_db, held_by = _held_by(taps, free, ceiling, held)
     quiet = loudest.within_limit(taps, ir, rig)
-    return FilterSet(
+    made = FilterSet(
         taps * quiet,
         fs=ir.fs,
         drivers=ir.drivers,
@@ -78,6 +90,8 @@ def staged_filters(
         held_db=held_db,
         held_by=held_by,
     )
+    forms = made.taps, bypass(made, plain, dict(enumerate(held))).taps
+    return replace(made, detectors=np.stack([loudest.detectors([form], ir, rig) for form in forms]))
 
 
 def programme_gain(taps: Float, fs: int, ceiling: float) -> float:

@@ -26,6 +26,7 @@ from sweetspot.calibrate.plant import (
     head_of,
     matched,
     nearest_ahead,
+    plain_sides,
     uncertainty,
 )
 from sweetspot.calibrate.plant import ahead as one_direction
@@ -114,7 +115,8 @@ def fit(
     W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / fs)
     drawn = _short(W, both, beam, f=f, cost=spent, wish=design.filter, slopes=slopes)
     late = int(delays.max())
-    filters = staging.staged_filters(drawn, ears.ir, rig, design, late=late, serial=serial, source=source)
+    plain = plain_sides(ears.ir, rig.driver)[0]
+    filters = staging.staged_filters(drawn, ears.ir, rig, design, plain=plain, late=late, serial=serial, source=source)
     ready(filters, v, same)
     prediction = _prediction(ears, fitting, polar, filters, (design, v, same))
     loads = loading.bands(plant.h, f, plant.noise, ears.used_for("design").drift, wish.tolerance_db)

@@ -131,7 +131,10 @@ def prediction_text(run: Path, fitted: Fitted) -> str:
         centre = f"Polar: {whole.polar_gate.text}" if beamed else f"Centre: {ahead.TEXT}"
         lines += [f"Ears: {whole.gate.text}", centre]
     if not level_known(run):
-        lines.append("Level: not known in pascal (imported responses); figures in dB SPL are not valid")
+        lines.append(
+            "Level: not known in pascal (imported responses); figures in dB SPL are not valid, and the processor "
+            "cannot hold limits.loudest_db_spl"
+        )
     lines += [part[0].upper() + part[1:] for part in ([fitted.ears.text] if fitted.ears else [])]
     lines += [errors.text(fitted.loading)] if fitted.loading else []
     return "\n".join([*lines, written(run, fitted.filters)])

@@ -223,7 +223,7 @@ def _clipped(rig: Description, filters: FilterSet, used: dict[str, Any]) -> Call
 
     program = rig.interface.program if used.get("name", OWN) != OWN else None
     lowered_db = float(used.get("lowered_db", 0.0))
-    filters = replace(filters, taps=filters.taps * float(from_db(-lowered_db)))
+    filters = filters.scaled(float(from_db(-lowered_db)))
     plan = verification.plan(
         rig,
         "ears",

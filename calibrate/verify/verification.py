@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,9 @@ from sweetspot.calibrate.verify.diagnose import Cause
 from sweetspot.calibrate.verify.metric import Metric, Verdict
 from sweetspot.measure.impulse import POSITION, ring_rows
 from sweetspot.measure.plan import Plan, SetName, Sources, excitation, outputs_for, places, plan_of
-from sweetspot.processor.dynamics import Guard
-from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.render import refused
+from sweetspot.processor.dynamics import Guard, largest_level
+from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings
+from sweetspot.processor.render import refused, upmixed
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protection import Protection, protections
 from sweetspot.rigs.rig_file import Description
@@ -256,7 +257,7 @@ def sources_of(
     for stimulus in names:
         sides = np.array(STIMULI[stimulus])[:, None] * shape
         through = _unlimited(process, sides, filters)
-        level = min(1.0, BELOW_CEILING * ceiling / float(np.max(np.abs(through))))
+        level = min(1.0, BELOW_CEILING * ceiling / float(np.max(np.abs(through))), _below_spl(filters, sides))
         for one in (p for p in protections(rig) if p.output + 1 in filters.channels):
             level = min(level, BELOW_CEILING * one.most(through[filters.channels.index(one.output + 1)]))
         if feed is not None:
@@ -273,11 +274,26 @@ def _widest(rig: Description) -> Protection:
     return min(protections(rig), key=lambda one: one.low_hz or 0.0)
 
 
+def _below_spl(filters: FilterSet, sides: Float) -> float:
+    """Level, linear, up to which the processor does not turn a stimulus ``(2, samples)`` down for the SPL limit."""
+    if not filters.detectors.size:
+        return np.inf
+    return BELOW_CEILING / _over_spl(filters.detectors[0].tobytes(), filters.upmix, filters.fs, sides.tobytes())
+
+
+@lru_cache(maxsize=len(STIMULI))
+def _over_spl(detectors: bytes, upmix: UpmixSettings, fs: int, sides: bytes) -> float:
+    """Level of a stimulus over the SPL limit; those of the last are kept, as every plan asks for them (25 ms)."""
+    heard, played = (np.frombuffer(x).reshape(n, -1) for x, n in ((detectors, len(PROGRAMS)), (sides, 2)))
+    return largest_level(heard, upmixed(upmix, fs, played), fs)
+
+
 def _unlimited(process: Processor, sides: Float, filters: FilterSet) -> Float:
     """Output of the filters for a stimulus without the guard.
 
-    The stimulus is made so quiet that the guard cannot work (the sum of the taps' magnitudes bounds what comes out),
-    and the result is scaled back: everything but the guard is linear in level. What would stop the guard is refused.
+    The stimulus is made so quiet that neither the guard nor the SPL limiter can work (the sum of the taps' magnitudes
+    bounds what comes out), and the result is scaled back: all the rest is linear in level. What would stop the guard is
+    refused.
 
     Raises
     ------
@@ -285,7 +301,8 @@ def _unlimited(process: Processor, sides: Float, filters: FilterSet) -> Float:
         The guard would stop the output, as at a constant offset.
     """
     bound = float(np.abs(filters.taps).sum(axis=(0, 2)).max()) * max(1.0, float(np.max(np.abs(sides))))
-    quiet = min(1.0, 0.25 * float(min(filters.limits)) / bound)
+    heard = float(np.abs(filters.detectors).sum()) * max(1.0, float(np.max(np.abs(sides))))
+    quiet = min(1.0, 0.25 * float(min(filters.limits)) / bound, 0.25 / max(heard, 0.25))
     made = np.asarray(process(quiet * sides) / quiet)
     guard = Guard(len(filters.drivers), filters.ceiling, filters.fs, filters.caps)
     guard.judge_output(made)

@@ -111,8 +111,7 @@ class FilterBank:
         if gain_db == 0.0:
             return self
         gain = float(from_db(gain_db))
-        home = replace(self.home, taps=self.home.taps * gain, headroom_db=self.home.headroom_db - gain_db)
-        return replace(self, home=home, taps=self.taps * np.float32(gain))
+        return replace(self, home=self.home.scaled(gain), taps=self.taps * np.float32(gain))
 
     def distances(self, pose: ListenerPose) -> Float:
         """Of all places from a pose, m; yaw counts as :data:`YAW_M` a radian ``(place,)``."""

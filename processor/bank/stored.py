@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.processor.bank.filterbank import MOST_PLACES, FilterBank
-from sweetspot.processor.filterset import DEEPEST_DB, LONGEST, FilterSet
+from sweetspot.processor.filterset import DEEPEST_DB, LONGEST, NO_DETECTORS, FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import Group
 
@@ -42,6 +42,8 @@ def write_group(group: Group, kept: StoredBank) -> None:
         session_sha256=bank.home.source,
     )
     group.create_data("taps", bank.taps).attrs.update(axes="place program driver tap", fs=int(bank.home.fs))
+    if bank.home.detectors.size:
+        group.create_data("detectors", bank.home.detectors).attrs["axes"] = "form program tap"
     group.create_data("places", bank.places).attrs.update(axes="place (x, y, yaw)")
     group.create_data("design", kept.design_text)
     prediction = group.create_group("prediction")
@@ -72,6 +74,7 @@ def read_group(group: Group, filters: FilterSet) -> StoredBank:
             taps=values[default].astype(np.float64),
             headroom_db=group.attrs.number("headroom_db", -DEEPEST_DB, DEEPEST_DB),
             delay_samples=group.attrs.integer("delay_samples", 0, LONGEST),
+            detectors=group.data("detectors")[:] if "detectors" in group else NO_DETECTORS,
         )
         bank = FilterBank(home, places[:], values, default, group.attrs.number("nearest_m", 0.0, 100.0))
         figures = group.group("prediction")

@@ -18,11 +18,12 @@ LIBRARY = (
         "fft.c",
         "matrix.c",
         "upmix.c",
+        "spl.c",
         "guard.c",
         "guard_rule.h",
         "processor.c",
     ),
-    *("fixed_internal.h", "fixed_upmix.c", "fixed_guard.c", "fixed.c", "Makefile"),
+    *("fixed_internal.h", "fixed_upmix.c", "fixed_spl.c", "fixed_guard.c", "fixed.c", "Makefile"),
 )
 HOSTS = ("example.c", "jack.c")
 BLOB, HEADER = "unit.blob", "unit_blob.h"
@@ -43,8 +44,9 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     engine = Engine(filterset)
     lines = (
         notes(filterset)[0],
-        "The whole processor: upmix, filter matrix, guard, gain, bypass and crossfade, as `sweetspot process` and "
-        f"`sweetspot play` have them. Latency {engine.latency} samples, and {filterset.delay_samples} of the filters.",
+        "The whole processor: upmix, SPL limiter, filter matrix, guard, gain, bypass and crossfade, as `sweetspot "
+        f"process` and `sweetspot play` have them. Latency {engine.latency} samples, and {filterset.delay_samples} of "
+        "the filters.",
         f"The unit's data are in {BLOB} ({len(data)} bytes): flash it and hand it to sweetspot_check, which verifies "
         f"checksum, sizes and rate; {HEADER} holds the same bytes as a C array.",
     )

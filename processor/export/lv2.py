@@ -50,9 +50,9 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     made |= {TURTLE: _turtle(filterset, uri, options).encode(), "filterset.json": description(filterset)}
     lines = (
         notes(filterset)[0],
-        f"LV2 plug-in {uri}: the whole processor with upmix and guard; controls: gain, centre amount, bypass, "
-        "choice of the set (A/B), listener x and y. Hosts keep the controls with a project; the plug-in adds the "
-        "identity of its filters, and reports a project that was made with those of another unit or session.",
+        f"LV2 plug-in {uri}: the whole processor with upmix, SPL limiter and guard; controls: gain, centre amount, "
+        "bypass, choice of the set (A/B), listener x and y. Hosts keep the controls with a project; the plug-in adds "
+        "the identity of its filters, and reports a project that was made with those of another unit or session.",
         "Build it here (a C compiler and the package lv2-dev), then put the folder as sweetspot.lv2 where hosts look: "
         "~/.lv2, or any folder named in LV2_PATH.",
     )
@@ -108,6 +108,7 @@ def _turtle(filterset: FilterSet, uri: str, options: Options) -> str:
         _report("latency", "Latency", "lv2:designation lv2:latency ; lv2:portProperty lv2:reportsLatency, lv2:integer"),
         _report("guard", "Guard gain", "units:unit units:db"),
         _report("stopped", "Stopped by the guard (0: no)", "lv2:portProperty lv2:integer"),
+        _report("spl_limiter", "SPL limiter gain", "units:unit units:db"),
     ]
     serial = re.sub(r'["\\]', "", filterset.unit_serial)
     body = " ,\n    ".join(f"[ lv2:index {i} ; {port} ]" for i, port in enumerate(ports))
@@ -116,7 +117,7 @@ def _turtle(filterset: FilterSet, uri: str, options: Options) -> str:
   doap:name "sweetspot {serial}" ;
   doap:license <http://opensource.org/licenses/MIT> ;
   doap:maintainer [ a <http://xmlns.com/foaf/0.1/Person> ; <http://xmlns.com/foaf/0.1/name> "sweetspot" ] ;
-  lv2:minorVersion 2 ; lv2:microVersion 0 ;
+  lv2:minorVersion 4 ; lv2:microVersion 0 ;
   lv2:extensionData state:interface ;
   lv2:optionalFeature lv2:hardRTCapable, opts:options, urid:map ;
   opts:supportedOption bufsz:nominalBlockLength ;

@@ -1,14 +1,12 @@
-"""Gain for engines without a guard, so that full-scale stereo stays below the ceiling; and its cost."""
+"""Gain for engines without guard and SPL limiter, so that full-scale stereo stays below both; and its cost."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 
 from sweetspot.processor.export.options import Options, linear
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.units import db
+from sweetspot.rigs.units import Float, db
 
 UNGUARDED = ("camilladsp", "brutefir", "jconvolver", "equalizerapo", "ffmpeg", "firmware", "convolver.conf")
 """Engines without a guard behind the filters; the last is PipeWire with its own convolvers."""
@@ -18,11 +16,12 @@ POINTS = 8192
 
 
 def sines_gain(filterset: FilterSet, options: Options | None = None) -> float:
-    """Gain, at most 1, at which full-scale sines on both sides, of any frequency and phase, keep every driver's limit.
+    """Gain, at most 1, at which full-scale sines of any phase keep every driver's limit and the rig's for SPL.
 
     From the largest ``|H_left| + |H_right|`` of each driver in the form that the engine runs, and ``|H_centre|`` where
-    there is a centre program.
+    there is a centre program; and from the same of the detectors of sound pressure.
     """
+    share = options.share if options and options.form == "linear" else 0.0
     if options and options.form == "linear":
         filterset = linear(filterset, options.share)
     magnitude = np.abs(np.fft.rfft(filterset.taps, max(POINTS, 4 * filterset.length), axis=-1))
@@ -30,7 +29,15 @@ def sines_gain(filterset: FilterSet, options: Options | None = None) -> float:
     loudest = (left + right).max(axis=1)
     if "centre" in filterset.programs:
         loudest = np.maximum(loudest, magnitude[filterset.programs.index("centre")].max(axis=1))
-    return min(1.0, float(np.min(np.array(filterset.limits) / np.maximum(loudest, 1e-12))))
+    left, right, centre = _heard(filterset)
+    spl = max(float((left + right + 2.0 * share * centre).max()), float(centre.max())) / 2.0**0.5
+    room = float(np.min(np.array(filterset.limits) / np.maximum(loudest, 1e-12)))
+    return float(min(1.0, room, 1.0 / max(spl, 1e-12)))
+
+
+def _heard(filterset: FilterSet) -> Float:
+    """Magnitudes ``(program, frequency)`` of the filters' detectors."""
+    return np.asarray(np.abs(np.fft.rfft(filterset.detectors[0], max(POINTS, 4 * filterset.detectors.shape[2]))))
 
 
 def without_guard(filterset: FilterSet, engine: str, options: Options | None = None) -> tuple[FilterSet, float, str]:
@@ -47,7 +54,7 @@ def without_guard(filterset: FilterSet, engine: str, options: Options | None = N
     cost = -float(db(gain))
     note = (
         f"For {engine}, without a guard, the filters' gain is lowered by {cost:.1f} dB: full-scale stereo keeps to the "
-        f"ceiling. It plays {cost:.1f} dB lower than sweetspot process, minus the guard's reduction on loud programme; "
-        f"the c, lv2 and pipewire exports have the guard and keep the level."
+        f"ceiling and to the rig's SPL limit. It plays {cost:.1f} dB lower than sweetspot process, minus what guard "
+        f"and SPL limiter take there from loud programme; the c, lv2 and pipewire exports have both and keep the level."
     )
-    return replace(filterset, taps=filterset.taps * gain, headroom_db=filterset.headroom_db + cost), cost, note
+    return filterset.scaled(gain), cost, note

@@ -15,7 +15,7 @@ from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.compiled import CompiledMatrix, Level, ratio_for
 from sweetspot.processor.convolver import LARGEST, SMALLEST, compilable
 from sweetspot.processor.crossfade import WALK_S
-from sweetspot.processor.dynamics import Guard, memory_for, not_above, reason
+from sweetspot.processor.dynamics import Guard, SplLimiter, memory_for, not_above, prepared, reason
 from sweetspot.processor.engine import program_rows
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.live import layout
@@ -28,7 +28,7 @@ CHANGE_S = 0.05
 
 
 class CompiledBlock:
-    """Stereo from the ring or the device through upmix, filters and guard to the device's channels.
+    """Stereo from the ring or the device through upmix, SPL limiter, filters and guard to the device's channels.
 
     Parameters
     ----------
@@ -96,6 +96,7 @@ class CompiledBlock:
         if bank is not None:
             self._put_bank(bank, int(board.controls[PLACE]))
         self._put(s.mute, soft=max(round(fade_s * first.fs), 1))
+        self._put_spl(forms)
         self.latency = self._put_upmix(first) + self._put_guard(forms)
         self._put(s.shared, tail=self.latency + first.length)
         self._hush(0.0 if not alone else 1.0)
@@ -174,6 +175,12 @@ class CompiledBlock:
         """Lowest gain of the limiter so far, and the number of limited samples."""
         return float(self._seen[0]), int(self._seen[1])
 
+    @property
+    def spl_limiter(self) -> tuple[float, int]:
+        """The same of the SPL limiter."""
+        memory = self._state.spl.memory
+        return float(memory.least), int(memory.limited)
+
     def _clear(self, form: int) -> None:
         """Clear the past input of filters that are not played."""
         self._filters[form].reset()
@@ -216,6 +223,17 @@ class CompiledBlock:
         self._put(stage, rule=made.rule, rows=centre.spectra.shape[1], lanes=centre.spectra.shape[3])
         self._put(stage, run=centre.function, forward=centre.forward_arguments, inverse=centre.inverse_arguments)
         return made.latency
+
+    def _put_spl(self, forms: Sequence[FilterSet]) -> None:
+        """The SPL limiter, with detectors for each form."""
+        most, stage = max(forms, key=lambda form: form.detectors.shape[2]), self._state.spl
+        limiter = SplLimiter(most.detectors[0], most.fs)
+        length = limiter.detectors[0].shape[1]
+        taps, largest = zip(*(prepared(form.detectors[0], length) for form in forms), strict=True)
+        past, powers, made = limiter.room
+        stage.memory = limiter.memory
+        self._put(stage, past=past, powers=powers, made=made, rule=limiter.rule)
+        self._put(stage, taps=np.stack(taps), most=np.stack(largest), width=past.shape[1], length=length)
 
     def _put_guard(self, forms: Sequence[FilterSet]) -> int:
         """Returns the guard's latency; each driver's own limit is the lowest that any of the forms names."""

@@ -1,9 +1,9 @@
-"""The live block path as compiled code: ring, upmix, filters, guard and meters in one callback, without Python.
+"""The live block path as compiled code: from ring or device to drivers and meters in one callback, without Python.
 
 It works on the memory that :class:`block.CompiledBlock` lays out and whose address is passed to it. Samples are
-processed by the rules of :mod:`processor.upmix`, :mod:`processor.crossfade` and :mod:`processor.dynamics`, the same
-as for files, and the kernels of :mod:`processor.compiled`. The audio library calls it by its address: no Python code
-runs, no lock is taken, nothing is allocated. Compiled code is kept on disk, so that only the first start waits for the
+processed by the rules of :mod:`processor.upmix`, :mod:`processor.dynamics` and :mod:`processor.crossfade`, the same as
+for files, and the kernels of :mod:`processor.compiled`. The audio library calls it by its address: no Python code runs,
+no lock is taken, nothing is allocated. Compiled code is kept on disk, so that only the first start waits for the
 compiler.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from sweetspot.processor.compiled import jitted, kept
 from sweetspot.processor.crossfade import mix, ramp, scale
-from sweetspot.processor.dynamics import hold, judge, judge_input
+from sweetspot.processor.dynamics import PROGRAMS, hold, judge, judge_input, limit_spl
 from sweetspot.processor.live.layout import (
     ARGUMENTS,
     CLOCK_MONOTONIC,
@@ -64,6 +64,7 @@ from sweetspot.processor.live.state import (
 from sweetspot.processor.upmix import advance, frame, overlap, weigh
 
 _judge_input, _judge, _hold = jitted(judge_input), jitted(judge), jitted(hold)
+_limit_spl = jitted(limit_spl)
 _ramp, _scale, _mix = jitted(ramp), jitted(scale), jitted(mix)
 _advance, _frame, _weigh, _overlap = jitted(advance), jitted(frame), jitted(weigh), jitted(overlap)
 
@@ -236,11 +237,34 @@ def _filtered(f: Any, stream: Any, place: Any, x: Any, y: Any, gains: Any) -> An
 
 
 @kept
+def _volume(controls: Any) -> Any:
+    """The gain that is wanted, linear."""
+    if controls[MUTE] != 0.0 or controls[QUIT] != 0.0:
+        return 0.0
+    return 10.0 ** (0.05 * controls[VOLUME])
+
+
+@kept
+def _held(s: Any, form: Any, gain: Any, programs: Any) -> None:
+    """Programs ``(3, block)`` in place, held to the SPL limit through a form and a gain; see
+    :mod:`processor.dynamics.spl_limiter`."""
+    if s.length == 0:
+        return
+    part = carray(f64(s.rule), 4)
+    room = (
+        carray(f32(s.past), (PROGRAMS, s.width)),
+        carray(f64(s.powers), (4, PROGRAMS)),
+        carray(f32(s.made), int(part[0])),
+    )
+    taps, most = s.taps + form * 4 * PROGRAMS * s.length, s.most + form * 8 * PROGRAMS
+    detectors = carray(f32(taps), (PROGRAMS, s.length)), carray(f64(most), PROGRAMS)
+    _limit_spl(programs, s.memory, room, detectors, part, gain)
+
+
+@kept
 def _faded(m: Any, controls: Any, y: Any, gains: Any) -> None:
     """Volume, mute, start and stop softly, in place; see :class:`sweetspot.processor.crossfade.Fader`."""
-    memory, wanted = m.ramp, 10.0 ** (0.05 * controls[VOLUME])
-    if controls[MUTE] != 0.0 or controls[QUIT] != 0.0:
-        wanted = 0.0
+    memory, wanted = m.ramp, _volume(controls)
     if wanted != memory.target:
         memory.start, memory.target, memory.length, memory.done = m.gain, wanted, m.soft, 0
     if memory.done >= memory.length and memory.target == 1.0:
@@ -311,9 +335,11 @@ def _taken(s: Any, heard: Any, x: Any) -> Any:
 
 @kept
 def _driven(s: Any, programs: Any, y: Any) -> None:
-    """The drivers' signals ``y`` of the programs ``(3, block)``: filters, volume, guard."""
+    """The drivers' signals ``y`` of the programs ``(3, block)``: SPL limiter, filters, volume, guard."""
     stream, controls = s.stream, carray(f64(s.shared.controls), 16)
     gains = carray(f64(stream.gains), stream.block)
+    form = s.filters.next if s.filters.next >= 0 else s.filters.playing
+    _held(s.spl, form, max(s.mute.gain, _volume(controls)), programs)
     ceiling = _filtered(s.filters, stream, np.int64(controls[PLACE]), programs, y, gains)
     _faded(s.mute, controls, y, gains)
     _guarded(s.guard, y, ceiling)
@@ -387,7 +413,7 @@ def _callback(heard: Any, play: Any, frames: Any, time: Any, flags: Any, user: A
         _made(s, heard, y)
         _interleaved(stream, y, played)
         _metered(s.shared, y)
-    meters[GAIN] = carray(f64(s.guard.seen), 2)[0]
+    meters[GAIN] = carray(f64(s.guard.seen), 2)[0] * s.spl.memory.least
     flush(mode)
     whole = frames * stream.period
     load = (_seconds(stream, CLOCK_MONOTONIC) - began) / whole

@@ -12,7 +12,7 @@ import numpy as np
 
 from sweetspot.processor.compiled import NUMBERS, POINTERS
 from sweetspot.processor.crossfade import RAMP
-from sweetspot.processor.dynamics import STOP
+from sweetspot.processor.dynamics import SPL, STOP
 from sweetspot.processor.upmix import FRAME
 
 _AT = {name: i for i, name in enumerate((*POINTERS, *NUMBERS))}
@@ -26,6 +26,7 @@ FILES = (
     "live/state.py",
     "compiled/matrix_kernel.py",
     "dynamics/guard.py",
+    "dynamics/spl_limiter.py",
     "crossfade.py",
     "upmix.py",
 )
@@ -115,7 +116,12 @@ GUARD = _stage(
 )
 """Memory of the guard's rules, and why it stopped."""
 
-STATE = _stage((VERSION,), stream=STREAM, shared=SHARED, upmix=UPMIX, filters=FILTERS, mute=MUTED, guard=GUARD)
+LIMITER = _stage(("past", "width", "powers", "made", "taps", "length", "most", "rule"), memory=SPL)
+"""Memory of the SPL limiter and its detectors; no length: none."""
+
+STATE = _stage(
+    (VERSION,), stream=STREAM, shared=SHARED, upmix=UPMIX, spl=LIMITER, filters=FILTERS, mute=MUTED, guard=GUARD
+)
 """State between blocks, by stage; arrays are given by their addresses."""
 
 CLOCK_MONOTONIC, CLOCK_THREAD = (6, 16) if platform.system() == "Darwin" else (1, 3)

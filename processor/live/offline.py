@@ -1,4 +1,4 @@
-"""Files through the live block path: upmix in one thread, filters and guard in another, beside whoever writes; samples
+"""Files through the live block path: upmix in one thread, all the rest in another, beside whoever writes; samples
 are interleaved.
 """
 
@@ -79,11 +79,16 @@ class FileBlocks:
         """Lowest gain of the limiter so far, and the number of limited samples."""
         return self._path.limiter
 
+    @property
+    def spl_limiter(self) -> tuple[float, int]:
+        """The same of the SPL limiter."""
+        return self._path.spl_limiter
+
     def process(self, pieces: Iterable[Frames]) -> Iterator[Frames]:
         """Driver signals ``(n, driver)`` of a stream of ``(n, 2)``, without the delay and with the filters' tail.
 
         They lie in memory that is used again: each is valid until the next. The input is read and goes through the
-        upmix in a second thread, and through filters and guard in a third, ahead of what is given back.
+        upmix in a second thread, and through SPL limiter, filters and guard in a third, ahead of what is given back.
         """
         return ahead(self._driven(pieces), WAITING)
 

@@ -1,6 +1,6 @@
 """The C library beside our engine: time per block, memory, latency; and ten minutes under the sanitizers.
 
-Usage: python tests/bench/library.py [--peers] [--count] [--stress SECONDS]. Times are medians of interleaved runs,
+Usage: python tests/bench/library.py [--peers] [--spl] [--count] [--stress SECONDS]. Times: medians of interleaved runs,
 CPU of one thread; both our live block path and the library are the whole processor, driven without Python in between.
 """
 
@@ -143,6 +143,19 @@ def table(folder: Path) -> None:
             )
 
 
+def detecting(folder: Path) -> None:
+    """The SPL limiter: without detectors, with 512 taps of them that rest, and that run; Q31 in the last row."""
+    timer, (drivers, taps, block) = timer_in(folder), CELLS[0]
+    made, x = filters(drivers, taps, "off"), np.random.default_rng(0).uniform(-0.1, 0.1, (2, block)).astype(np.float32)
+    h = np.random.default_rng(1).standard_normal((2, 3, 512))
+    forms = {"none": made, "rest": replace(made, detectors=1e-3 * h), "run": replace(made, detectors=h)}
+    print("detectors of 512 taps | us per block: " + ", ".join(forms) + "; KiB without and with")
+    for name, prefix in (*((build, "sweetspot_") for build in BUILDS), ("O3 native", "sweetspot_fixed_")):
+        runs = {n: Library(built(folder, name), f, block, x, prefix) for n, f in forms.items()}
+        times = ", ".join(f"{t:6.2f}" for t in microseconds(timer, runs, block).values())
+        print(f"{name:10s} {times} | {runs['none'].bytes / 1024:.0f}, {runs['run'].bytes / 1024:.0f}", flush=True)
+
+
 def brutefir_us(folder: Path, made: FilterSet, block: int) -> float:
     """Microseconds of CPU per block of BruteFIR on files, left and right alone: of all processes it splits into."""
     files.write_all(folder, brutefir.bundle(made, Options(block=block)).everything())
@@ -241,6 +254,7 @@ def main() -> int:
     parser.add_argument("--stress", type=float, default=600.0)
     parser.add_argument("--no-table", action="store_true")
     parser.add_argument("--peers", action="store_true", help="zita-convolver and BruteFIR too")
+    parser.add_argument("--spl", action="store_true", help="the SPL limiter's detectors")
     parser.add_argument("--count", action="store_true", help="instructions by callgrind beside the estimate")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
@@ -250,6 +264,8 @@ def main() -> int:
             table(folder)
         if given.peers:
             peers(folder)
+        if given.spl:
+            detecting(folder)
         if given.count:
             counted(folder)
         return 0 if given.stress <= 0.0 or stressed(folder, given.stress) else 1

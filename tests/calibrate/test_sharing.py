@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import Design, StereoDesign
+from sweetspot.calibrate.filters import loudest as loudest_of
 from sweetspot.calibrate.filters import staged_filters, staging, virtualize
 from sweetspot.calibrate.filters.sides import sharing
 from sweetspot.calibrate.plant import programme_of
+from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
 from sweetspot.processor import store
 from sweetspot.processor.dynamics import Guard
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.filterset import NO_DETECTORS, FilterSet, UpmixSettings, louder
+from sweetspot.processor.plain import bypass, on_pair
 from sweetspot.processor.render import render, upmixed
 from sweetspot.rigs.acoustics import SphereHead
 from sweetspot.rigs.rig_file import parse
 from sweetspot.rigs.units import Complex, Float
 
 FS = 47872
+PLAIN = on_pair((1, 2), 3)
 F: Float = np.arange(1.0, 9000.0, 23.0)
 
 
@@ -41,11 +46,11 @@ def test_gain_is_the_largest_at_which_the_guard_seldom_takes_more_than_six_decib
     taps = rng.standard_normal((3, 3, 40)) * np.exp(-np.arange(40) / 8.0)
     gain = staging.programme_gain(taps, FS, 0.4)
     shares = []
-    for louder in (1.0, 10 ** (1.0 / 20.0)):
+    for more in (1.0, 10 ** (1.0 / 20.0)):
         most = 0.0
         for name in ("music", "speech"):
             made = upmixed(UpmixSettings(), FS, programme_of(name, FS))[:, FS // 2 : FS // 2 + 2 * FS]
-            y = gain * louder * np.stack([sum(np.convolve(taps[c, d], made[c]) for c in range(3)) for d in range(3)])
+            y = gain * more * np.stack([sum(np.convolve(taps[c, d], made[c]) for c in range(3)) for d in range(3)])
             guard, passed = Guard(3, 0.4, FS), 0
             for first in range(0, y.shape[1], 64):  # the live guard in small blocks: another way to the same reduction
                 guard._seen[0] = 1.0
@@ -131,39 +136,76 @@ def test_a_spheres_phantom_is_kept_for_all_that_it_follows_from(monkeypatch: pyt
         assert len(kept) == min(number + 1, len(asked))
 
 
+def loudest(filters: FilterSet, x: Float, ears: ImpulseResponse) -> float:
+    """Largest level of a stereo signal over 125 ms at any place, through engine and responses, dB SPL."""
+    y = np.asarray(render(filters, x, filters.fs))
+    n, size = y.shape[1] + ears.h.shape[-1], filters.fs // 8
+    heard = np.fft.irfft(np.einsum("pmdf,df->pmf", np.fft.rfft(ears.h, n), np.fft.rfft(y, n)))
+    total = np.cumsum(np.pad(heard**2, [(0, 0), (0, 0), (1, 0)]), axis=-1)
+    power = np.max(total[..., size:] - total[..., :-size]) / size
+    return float(10.0 * np.log10(power / (20e-6) ** 2))
+
+
+@pytest.mark.parametrize("program", [0, 2])
+def test_a_lone_tone_keeps_to_the_spl_limit_wherever_it_is_loudest(program: int, measured: Path) -> None:
+    """At the frequency of a program that is loudest at any place, from its beginning, with 20 dB of volume and without;
+    also of the bypass. Without detectors it passes the limit, to which programme keeps, by several decibels."""
+    with Session.read(measured / "session.h5") as session:
+        ears, rig = session.responses("ears"), session.rig()
+    taps = np.zeros((3, 3, 64))
+    taps[0, 1, 8] = taps[1, 2, 8] = 0.4  # the bypass is 8 dB louder
+    taps[2, :, 8] = 0.3
+    limit = 80.0
+    text = rig.text.replace("ceiling_dbfs = -5.0", f"ceiling_dbfs = -5.0\nloudest_db_spl = {limit}")
+    rig = parse(text, folder=measured)
+    made = staged_filters(taps, ears, rig, Design(), plain=PLAIN, late=0, serial="T-9", source="s")
+    assert made.ceiling < rig.limits.ceiling, "programme is at the limit already"
+    n = 1 << 15
+    heard = np.fft.rfft(ears.h, n)
+    for filters in (made, louder(made, 20.0), bypass(made, PLAIN)):
+        sounds = np.abs(np.einsum("pmdf,df->pmf", heard, np.fft.rfft(filters.taps[program], n))).max(axis=(0, 1))
+        hz = float(np.argmax(sounds)) * rig.fs / n
+        t = np.arange(rig.fs) / rig.fs
+        sides = np.array([[1.0], [0.0 if program == 0 else 1.0]])
+        x = sides * np.sin(2.0 * np.pi * hz * t) * (t > 0.3)
+        assert loudest(replace(filters, detectors=NO_DETECTORS), x, ears) > limit + 1.0
+        assert limit - 6.0 < loudest(filters, x, ears) < limit + 0.05
+
+
+def test_without_levels_there_are_no_detectors(measured: Path) -> None:
+    with Session.read(measured / "session.h5") as session:
+        ears, rig = session.responses("ears"), session.rig()
+    taps = np.ones((3, 3, 64))
+    assert loudest_of.detectors([taps], ears, rig).shape[1] > 100
+    assert loudest_of.detectors([taps], replace(ears, unit="FS/FS"), rig).shape == (3, 0)
+    half = loudest_of.detectors([0.5 * taps], ears, rig)
+    both = loudest_of.detectors([0.5 * taps, taps], ears, rig)
+    assert both == pytest.approx(2.0 * half, rel=1e-3, abs=1e-6)
+
+
 @pytest.mark.parametrize("under_db", [-3.0, 7.0])
 def test_programme_at_any_gain_keeps_to_the_spl_limit(under_db: float, measured: Path) -> None:
     """Loud mono noise through engine and guard, and the unit's responses, by hand; a limit that is far off changes
     nothing."""
     with Session.read(measured / "session.h5") as session:
         ears, rig = session.responses("ears"), session.rig()
-    n = ears.h.shape[-1]
     taps = np.zeros((3, 3, 64))
     taps[0, 1, 8] = taps[1, 2, 8] = 1.0
     taps[2, :, 8] = 0.7
-    free = staged_filters(taps, ears, rig, Design(), late=0, serial="T-9", source="s")
+    free = staged_filters(taps, ears, rig, Design(), plain=PLAIN, late=0, serial="T-9", source="s")
+    free = replace(free, detectors=NO_DETECTORS)
     x = 10.0 * np.random.default_rng(3).standard_normal((1, rig.fs))  # far above the ceiling
     f = np.maximum(np.fft.rfftfreq(rig.fs, 1.0 / rig.fs), 40.0)
     x = np.repeat(np.fft.irfft(np.fft.rfft(x) / np.sqrt(f / 40.0), rig.fs), 2, axis=0)
 
-    def loudest(filters: FilterSet) -> float:
-        y = np.asarray(render(filters, x, rig.fs))
-        heard = np.fft.irfft(
-            np.einsum("pmdf,df->pmf", np.fft.rfft(ears.h, y.shape[1] + n), np.fft.rfft(y, y.shape[1] + n))
-        )
-        size = rig.fs // 8
-        total = np.cumsum(np.pad(heard**2, [(0, 0), (0, 0), (1, 0)]), axis=-1)
-        power = np.max(total[..., size:] - total[..., :-size]) / size
-        return float(10.0 * np.log10(power / (20e-6) ** 2))
-
-    limit = loudest(free) - under_db
+    limit = loudest(free, x, ears) - under_db
     text = rig.text.replace("ceiling_dbfs = -5.0", f"ceiling_dbfs = -5.0\nloudest_db_spl = {limit}")
     quiet = parse(text, folder=measured)
-    lowered = staged_filters(taps, ears, quiet, Design(), late=0, serial="T-9", source="s")
+    lowered = staged_filters(taps, ears, quiet, Design(), plain=PLAIN, late=0, serial="T-9", source="s")
     gain = lowered.ceiling / free.ceiling
     assert lowered.taps == pytest.approx(gain * free.taps)
     assert lowered.headroom_db == pytest.approx(free.headroom_db - 20.0 * np.log10(gain))
-    assert loudest(lowered) < limit + 0.5
+    assert loudest(lowered, x, ears) < limit + 0.5
     assert (gain < 1.0) is (under_db > 0.0)
 
 
@@ -178,7 +220,9 @@ def test_filters_state_which_limit_of_which_driver_holds_their_level(measured: P
     def staged(limit: str, kind: str) -> FilterSet:
         text = rig.text.replace('name = "left"', f'name = "left"\nv_per_fs = 20.0\n{limit}', 1)
         design = Design.model_validate({"filter": {"staging": kind}})
-        return staged_filters(taps, ears, parse(text, folder=measured), design, late=0, serial="T-9", source="s")
+        return staged_filters(
+            taps, ears, parse(text, folder=measured), design, plain=PLAIN, late=0, serial="T-9", source="s"
+        )
 
     for kind in ("programme", "sines"):
         free, held = staged("", kind), staged("power_w = 0.001", kind)

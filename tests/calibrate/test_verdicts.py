@@ -12,6 +12,7 @@ import pytest
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Limits, limits_text, read_limits
+from sweetspot.calibrate.run.verification import engine_of
 from sweetspot.calibrate.verify import (
     default_limits,
     figures,
@@ -25,6 +26,7 @@ from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.measure import plan as plans
 from sweetspot.measure.judge import loudest_db
+from sweetspot.processor.engine import Engine
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.protection import protections
@@ -346,6 +348,26 @@ def test_a_verification_stays_below_the_loudest_level_at_every_measured_place(ri
     assert share == pytest.approx(wanted, rel=1e-11)
     quiet = SimpleNamespace(h=1e-3 * h, unit="Pa/FS")
     assert loudness.within(rig, heard, quiet) == 1.0  # type: ignore[arg-type]
+
+
+def test_the_spl_limiter_rests_in_a_verification(rig: Description) -> None:
+    """Sides whose detectors are 6 dB and both whose are 20 dB above the limit at full scale; how loud they are in the
+    engine itself, without and with 1 dB more."""
+    detectors = np.zeros((2, 3, 8))
+    detectors[0, :, 0] = 2.0, 2.0, 10.0
+    held = filter_set(rig, ceiling=0.9, detectors=detectors)
+    assert verification._below_spl(held, np.ones((2, 4000))) < 0.3
+    assert verification._below_spl(filter_set(rig), np.ones((2, 4000))) == np.inf
+    low = min(protections(rig), key=lambda one: one.low_hz or 0.0)
+    played, made = sources(rig, held, engine_of(held))
+    _, free = sources(rig, replace(held, detectors=0.0 * detectors), engine_of(held))
+    shaped = low.shaped(played).astype(float)
+    for level, unheld, sides in zip(made.levels, free.levels, ((1.0, 0.0), (1.0, 1.0)), strict=True):
+        assert level < 0.8 * unheld
+        for more, rests in ((1.0, True), (1.12, False)):
+            engine = Engine(held)
+            engine.process(more * level * np.array(sides)[:, None] * shaped)
+            assert (engine.spl.limiter[1] == 0) is rests
 
 
 def test_a_plan_goes_to_the_scoring_positions_or_around(rig: Description) -> None:

@@ -16,9 +16,9 @@ import pytest
 
 from sweetspot.processor import crossfade, upmix
 from sweetspot.processor.bank import FilterBank
-from sweetspot.processor.dynamics import guard
+from sweetspot.processor.dynamics import guard, spl_limiter
 from sweetspot.processor.engine import Engine
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.filterset import NO_DETECTORS, FilterSet, UpmixSettings
 from sweetspot.processor.live import block, callback, layout, memory
 from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import PlayerMemory, Shared
@@ -89,6 +89,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
         if hasattr(value, "py_func"):
             monkeypatch.setattr(callback, name, value.py_func)
     rules = {"_judge_input": guard.judge_input, "_judge": guard.judge, "_hold": guard.hold}
+    rules |= {"_limit_spl": spl_limiter.limit_spl}
     rules |= {"_ramp": crossfade.ramp, "_scale": crossfade.scale, "_mix": crossfade.mix}
     rules |= {"_advance": upmix.advance, "_frame": upmix.frame, "_weigh": upmix.weigh, "_overlap": upmix.overlap}
     kinds = {"f32": np.float32, "f64": np.float64, "i64": np.int64, "matrix": layout.MATRIX}
@@ -130,11 +131,12 @@ class Live:
         heard: tuple[int, int, int] | None = None,
         bank: FilterBank | None = None,
         ring: int = 300,
+        third: FilterSet | None = None,
     ) -> None:
         shared = replace(Shared.private(3), ring=(ctypes.c_float * (2 * ring))())
         self.at = PlayerMemory(shared)
         self.at.controls[memory.AMOUNT] = first.upmix.amount
-        forms = (first, second or first, first)
+        forms = (first, second or first, third or first)
         self.made = CompiledBlock(
             forms, BLOCK, CHANNELS, heard, self.at, fade_s=SOFT / FS, settle_s=SETTLE_BLOCKS * BLOCK / FS, bank=bank
         )
@@ -193,6 +195,32 @@ def test_a_block_is_the_engines(machine: Machine, method: str, taps: int, monkey
     it.at.meters[memory.PEAKS + 1] = 9.0
     it.one(noise(1))
     assert it.at.meters[memory.PEAKS + 1] == 9.0
+
+
+def test_each_form_is_held_by_its_own_detectors_behind_the_volume(machine: Machine) -> None:
+    """A of 8 taps, B of 16, the bypass eight times as loud; +6 dB of volume, and what comes out is the engine's."""
+    own, other = (np.zeros((2, 3, taps)) for taps in (8, 16))
+    own[0, :, 0], other[0, :, 0], own[1, :, 0] = 8.0, 16.0, 64.0
+    first = replace(filters(1), detectors=own)
+    second, plain = replace(first, detectors=other), replace(first, detectors=own[[1, 1]])
+    it = Live(first, second, third=plain)
+    loud_start(it)
+    x = noise(400, 0.4)
+    x[1] = 0.0
+
+    def level(which: int, bypass: int, volume_db: float) -> float:
+        it.at.controls[memory.WHICH], it.at.controls[memory.BYPASS] = which, bypass
+        it.at.controls[memory.VOLUME] = volume_db
+        return float(np.std(it.play(x)[:, -100 * BLOCK :]))
+
+    free = float(np.std(alone(replace(first, detectors=NO_DETECTORS), x)[:, -100 * BLOCK :]))
+    held = [level(0, 0, 0.0), level(1, 0, 0.0), level(0, 1, 0.0), level(0, 0, 6.0)]
+    assert held[0] < 0.5 * free
+    assert held[1] / held[0] == pytest.approx(0.5, rel=0.02)
+    assert held[2] / held[0] == pytest.approx(0.125, rel=0.02)
+    assert held[3] / held[0] == pytest.approx(1.0, rel=0.02)
+    assert it.at.meters[memory.GAIN] == pytest.approx(it.made.limiter[0] * it.made.spl_limiter[0])
+    assert it.made.spl_limiter[0] < 0.1
 
 
 @pytest.mark.parametrize("ratio", [2, 4])

@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +23,8 @@ from sweetspot.processor.export import Options, whole_bundle
 from sweetspot.processor.export.bundles import wave
 from sweetspot.processor.export.lv2 import address
 from sweetspot.processor.plain import bypass, on_pair
-from tests.processor.library.loaded import crooked, error_db, music
+from sweetspot.rigs.units import db
+from tests.processor.library.loaded import crooked, detectors, error_db, music
 
 MISSING = [t for t in ("gcc", "make", "lv2apply", "lv2_validate") if shutil.which(t) is None]
 needs_tools = pytest.mark.skipif(bool(MISSING), reason=f"{MISSING} absent: `make test` installs them")
@@ -32,7 +34,8 @@ AT = np.array([[2.0, 0.0, 0.0], [2.0, 0.4, 0.2], [1.6, -0.3, -0.2]])
 def bank() -> FilterBank:
     rng = np.random.default_rng(4)
     taps = rng.standard_normal((3, 3, 3, 120)) * np.exp(-np.arange(120) / 30.0) / 30.0
-    return FilterBank(crooked(3, 120, method="low-latency"), AT, taps.astype(np.float32), 2, 0.1)
+    home = replace(crooked(3, 120, method="low-latency"), detectors=detectors(4.0))
+    return FilterBank(home, AT, taps.astype(np.float32), 2, 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -195,17 +198,25 @@ def test_its_state_reports_whose_filters_a_project_was_made_with(
 
 
 @needs_tools
-def test_it_reports_its_latency(plugin: Path) -> None:
-    host, n = Host(plugin), 64
+def test_it_reports_its_latency_and_what_its_spl_limiter_does(plugin: Path) -> None:
+    """Noise on one side."""
+    host, n, ours = Host(plugin), 64, playing(bank().home)
     audio = [(ctypes.c_float * n)() for _ in range(5)]
-    latency = ctypes.c_float(-1.0)
+    audio[1][:] = np.random.default_rng(1).choice([-1.0, 1.0], n).tolist()
+    latency, spl = ctypes.c_float(-1.0), ctypes.c_float(-1.0)
     for port, buffer in enumerate(audio):
         host.plugin.connect_port(host.instance, port, ctypes.addressof(buffer))
     host.plugin.connect_port(host.instance, 5 + 7, ctypes.addressof(latency))
+    host.plugin.connect_port(host.instance, 5 + 10, ctypes.addressof(spl))
     host.plugin.activate(host.instance)
-    host.plugin.run(host.instance, n)
+    for _ in range(100):
+        host.plugin.run(host.instance, n)
+        ours.spl.memory.least = 1.0
+        ours.process(np.array(audio[:2]))
+        assert spl.value == pytest.approx(db(ours.spl.limiter[0]), abs=1e-3)
+    assert spl.value < -0.5
     host.plugin.cleanup(host.instance)
-    assert latency.value == playing(bank().home).latency + bank().home.delay_samples
+    assert latency.value == ours.latency + bank().home.delay_samples
 
 
 @needs_tools
@@ -213,8 +224,9 @@ def test_a_bank_and_two_sets_are_exported_as_one_processor(
     tmp_path: Path, sweetspot: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     file, other = tmp_path / "filterset.h5", tmp_path / "b.h5"
-    store.write(file, bank().home, bank=StoredBank(bank(), {"mean_db": np.zeros(3, dtype=np.float32)}))
-    store.write(other, replace(bank().home, taps=bank().home.taps[..., :100]))
+    home, found = replace(bank().home, detectors=detectors(3.0)), tmp_path / "ab" / "unit.blob"
+    store.write(file, home, bank=StoredBank(bank(), {"mean_db": np.zeros(3, dtype=np.float32)}))
+    store.write(other, replace(home, taps=home.taps[..., :100], detectors=detectors(5.0)[:, ::-1]))
     done = sweetspot("export", file, "--to", "c", "--bank", "--check", "--out", tmp_path / "c", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["error_db"] < -120
@@ -225,6 +237,11 @@ def test_a_bank_and_two_sets_are_exported_as_one_processor(
     both = sweetspot("export", file, "--to", "lv2", "--b", other, "--out", tmp_path / "ab")
     assert both.returncode == 0, both.stderr
     assert "lv2:maximum 2 ; lv2:portProperty lv2:integer" in (tmp_path / "ab" / "sweetspot.ttl").read_text()
+    data = found.read_bytes()
+    (taps,) = struct.unpack_from("<I", data, 128)
+    both_of = np.abs(np.fft.rfft(np.frombuffer(data[-24 * taps :], "<f4").reshape(2, 3, taps), 4096))
+    for one in (detectors(3.0), detectors(5.0)[:, ::-1]):
+        assert (both_of > 0.99 * np.abs(np.fft.rfft(one, 4096))).all()
     b = ("--b", other)
     for words, message in (
         (("--to", "wav", *b), "for c, lv2, pipewire"),

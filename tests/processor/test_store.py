@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sweetspot.processor import store
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.filterset import NO_DETECTORS, FilterSet, UpmixSettings
 from sweetspot.rigs.errors import BadInput
 
 
@@ -26,6 +26,7 @@ def example() -> FilterSet:
         source="ab" * 32,
         unit_serial="SN-7",
         upmix=UpmixSettings(method="off", amount=0.25, window=512, hop=128, tau_s=0.2),
+        detectors=np.arange(24.0).reshape(2, 3, 4),
     )
 
 
@@ -34,10 +35,13 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     store.write(path, wanted)
     found = store.read(path)
     assert np.array_equal(found.taps, wanted.taps)
+    assert np.array_equal(found.detectors, wanted.detectors)
     for name in FilterSet.__slots__:
-        if name != "taps":
+        if name not in ("taps", "detectors"):
             assert getattr(found, name) == getattr(wanted, name), name
     assert store.read(tmp_path).fs == wanted.fs
+    store.write(path, replace(wanted, detectors=NO_DETECTORS))
+    assert store.read(path).detectors.shape == NO_DETECTORS.shape, "of earlier versions, or levels are not known"
 
 
 def test_insertion_is_a_loss_or_a_gain() -> None:

@@ -76,6 +76,7 @@ SHAPES = {
     "raw/SET/pPPP_sSS_rRR": "channel, sample",
     "raw/SET/played": "sample",
     "taps": "program, driver, tap",
+    "detectors": "form, program, tap",
     "prediction/design": "position, ear, stimulus, frequency",
     "prediction/score": "position, ear, stimulus, frequency",
     "prediction/polar": "direction, frequency",
@@ -143,6 +144,8 @@ MEANING = {
     "verdict": "The verdict with every metric, as `verify --json` prints it.",
     "taps": "Causal FIR filters, full scale = 1; programs left, right, centre. `delay_samples` is their own delay.",
     "design": "Text of the design.toml.",
+    "detectors": "Filters from each program to the sound pressure at the loudest place over the SPL limit; of the "
+    "filters, of the bypass.",
     "upmix": "Settings of the upmix.",
     "prediction": "Reference for the verification.",
     "prediction/f": "Frequencies, Hz.",

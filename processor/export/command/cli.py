@@ -13,6 +13,7 @@ import typer
 
 from sweetspot.processor import files, store
 from sweetspot.processor.cli import FilterSetArg, JsonOpt
+from sweetspot.processor.dynamics import together
 from sweetspot.processor.engine import matching
 from sweetspot.processor.export.banks import (
     HOLD_ALL,
@@ -93,7 +94,8 @@ def export(
     if other is not None:
         if whole:
             raise BadInput("--b is a second set for one place; --bank has a set for each place: omit one of them")
-        options = replace(options, places=_pair(filters, noted_within_rig(other)[0], engine.value))
+        filters, places = _pair(filters, noted_within_rig(other)[0], engine.value)
+        options = replace(options, places=places)
     if whole:
         _export_bank(filterset, engine.value, options, out, checked, as_json)
         return
@@ -129,8 +131,8 @@ def _forms_text(filterset: Path, rows: list[FormRow]) -> str:
     return f"To compare the forms with the adaptive upmix: sweetspot calibrate {filterset} --forms, then export again"
 
 
-def _pair(first: FilterSet, second: FilterSet, engine: str) -> Places:
-    """Two filter sets of one unit for one place, A and B, as one processor holds them."""
+def _pair(first: FilterSet, second: FilterSet, engine: str) -> tuple[FilterSet, Places]:
+    """Two filter sets of one unit for one place, A and B, as one processor holds them; detectors cover both."""
     if engine not in HOLD_ALL:
         raise BadInput(f"{engine} holds one set of filters; --b is for {', '.join(HOLD_ALL)}")
     matching(first, second)
@@ -140,7 +142,9 @@ def _pair(first: FilterSet, second: FilterSet, engine: str) -> Places:
             f"and {first.delay_samples}: at most as many taps and the same delay are needed"
         )
     more = np.pad(second.taps, ((0, 0), (0, 0), (0, first.length - second.length)))
-    return Places(np.zeros((2, 3)), np.stack([first.taps, more]))
+    forms = zip(first.detectors, second.detectors, strict=True)
+    both = replace(first, detectors=np.stack([together(a, b) for a, b in forms]))
+    return both, Places(np.zeros((2, 3)), np.stack([first.taps, more]))
 
 
 def _export_bank(filterset: Path, engine: str, options: Options, out: Path, checked: bool, as_json: bool) -> None:

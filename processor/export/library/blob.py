@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.processor import upmix
-from sweetspot.processor.dynamics import not_above
+from sweetspot.processor.dynamics import not_above, prepared
 from sweetspot.processor.filterset import PROGRAMS, FilterSet
 from sweetspot.processor.plain import on_pair, plain_taps
 from sweetspot.rigs.errors import BadInput
@@ -21,8 +21,8 @@ from sweetspot.rigs.units import Float, Real
 if TYPE_CHECKING:
     from sweetspot.rigs.protection import Protection
 
-MAGIC, FORMAT = b"SWEETSPT", 3
-HEADER_WORDS = 32
+MAGIC, FORMAT = b"SWEETSPT", 4
+HEADER_WORDS = 33
 METHODS = {"off": 0, "projection": 1, "similarity": 2, "pca": 3, "low-latency": 4, "linear": 5}
 METHODS |= {"soft-projection": 6}
 MOST = {"drivers": 64, "taps": 65536, "places": 256, "window": 16384}
@@ -65,7 +65,7 @@ def unit_blob(
     Parameters
     ----------
     filterset
-        Upmix, ceilings and delay are its; its filters too, where there is no bank.
+        Upmix, ceilings, delay and detectors are its; its filters too, where there is no bank.
     plain
         Plain stereo of the bypass, see :func:`store.plain_of`; by default the first two drivers.
     limits
@@ -94,7 +94,8 @@ def unit_blob(
         *(len(rows), places.default),
     )
     body += filterset.unit_serial.encode("ascii", "replace")[:32].ljust(32, b"\0")
-    body += struct.pack(f"<{SESSION}s", _session(filterset))
+    detectors, largest = zip(*(prepared(form) for form in filterset.detectors), strict=True)
+    body += struct.pack(f"<{SESSION}sI", _session(filterset), detectors[0].shape[1])
     assert len(body) == 4 * HEADER_WORDS - 20
     at = np.array(places.at, dtype=np.float64)
     at[:, 2] = np.degrees(at[:, 2])
@@ -102,6 +103,8 @@ def unit_blob(
     body += at.astype("<f4").tobytes()
     body += rows.astype("<u4").tobytes() + bypass[rows[:, 0], rows[:, 1]].astype("<f4").tobytes()
     body += b"".join(_programs(filterset, taps).astype("<f4").tobytes() for taps in places.taps)
+    if detectors[0].size:
+        body += np.array(largest, dtype="<f4").tobytes() + np.array(detectors, dtype="<f4")[..., ::-1].tobytes()
     return struct.pack("<8sIII", MAGIC, FORMAT, 20 + len(body), zlib.crc32(body)) + body
 
 

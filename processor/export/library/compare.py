@@ -16,6 +16,9 @@ from sweetspot.rigs.units import db
 SAME = 1e-6
 """Largest difference of two taps that are the same, re the largest."""
 
+DETECTED_DB = 0.1
+"""Largest difference of two detectors that are the same."""
+
 
 def blob_differences(data: bytes, filterset: FilterSet) -> tuple[str, ...]:
     """The differences of a deployed blob from that of a filter set; empty if they are the same processor."""
@@ -53,6 +56,7 @@ def _differences(data: bytes, own: bytes) -> Iterator[str]:
     drivers, taps = ours[1], ours[2]
     yield from _channels(_numbers(data, "<u4", 0, drivers), _numbers(own, "<u4", 0, drivers))
     yield from _ceilings(_numbers(data, "<f4", drivers, drivers), _numbers(own, "<f4", drivers, drivers))
+    yield from _detectors(data, own)
     sets, home = there[3], there[14]
     shape = (sets, len(PROGRAMS), drivers, taps)
     first = 2 * drivers + 3 * sets + there[13] * (2 + taps)
@@ -78,6 +82,25 @@ def _ceilings(there: NDArray[np.float64], ours: NDArray[np.float64]) -> Iterator
             f"guard off or too high: driver {worst + 1} may reach {float(db(there[worst])):.1f} dBFS, not "
             f"{float(db(ours[worst])):.1f} dBFS"
         )
+
+
+def _detectors(data: bytes, own: bytes) -> Iterator[str]:
+    """Those of the SPL limiter for the filters; louder ones, as of two sets together, only limit more."""
+    there, ours = _detected(data), _detected(own)
+    n = 8 * max(there.shape[1], ours.shape[1], 1)
+    found, wanted = (np.abs(np.fft.rfft(h, n)) for h in (there, ours))
+    over = np.where(wanted > SAME * wanted.max(), wanted / np.maximum(found, 1e-30), 0.0).max(axis=1)
+    if ours.size and not there.size:
+        yield "SPL limiter off: it has no detectors of sound pressure"
+    elif float(db(over.max())) > DETECTED_DB:
+        worst = int(np.argmax(over))
+        yield f"SPL limiter too high: {PROGRAMS[worst]} may pass the limit by {float(db(over[worst])):.1f} dB"
+
+
+def _detected(data: bytes) -> NDArray[np.float64]:
+    (taps,) = struct.unpack_from("<I", data, 128)
+    count = len(PROGRAMS) * taps
+    return _numbers(data, "<f4", len(data) // 4 - HEADER_WORDS - 2 * count, count).reshape(len(PROGRAMS), taps)
 
 
 def _filters(there: NDArray[np.float64], ours: NDArray[np.float64], same_session: bool) -> Iterator[str]:

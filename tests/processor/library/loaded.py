@@ -50,7 +50,7 @@ def built(folder: Path, *flags: str) -> ctypes.CDLL:
         getattr(library, f"sweetspot_{name}").restype = ctypes.c_size_t
     for name in ("init", "fixed_init"):
         getattr(library, f"sweetspot_{name}").restype = ctypes.c_void_p
-    library.sweetspot_least_gain.restype = ctypes.c_float
+    library.sweetspot_least_gain.restype = library.sweetspot_least_spl_gain.restype = ctypes.c_float
     return library
 
 
@@ -107,6 +107,14 @@ def crooked(drivers: int = 5, taps: int = 300, fs: int = 47872, method: str = "p
         unit_serial="SN-1",
         upmix=UpmixSettings(method=method, amount=0.9),
     )
+
+
+def detectors(loud: float, taps: int = 90) -> Real:
+    """Of filters and bypass ``(2, 3, tap)``, all different; largest magnitudes ``loud``, and 8 times so much."""
+    rng = np.random.default_rng(9)
+    h = rng.standard_normal((2, 3, taps)) * np.exp(-np.arange(taps) / (0.4 * taps))
+    h /= np.abs(np.fft.rfft(h, 4 * taps)).max(axis=-1, keepdims=True)
+    return np.asarray(loud * h * np.array([1.0, 0.8, 0.6])[:, None] * np.array([1.0, 8.0])[:, None, None])
 
 
 def music(n: int, loud: float = 0.25) -> Real:

@@ -8,14 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sweetspot.processor.dynamics import together
 from sweetspot.processor.export.c_library import blob_of
 from sweetspot.processor.export.library import blob_differences
 from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
-from tests.processor.library.loaded import crooked, two_ways
+from tests.processor.library.loaded import crooked, detectors, two_ways
 from tests.processor.library.test_blob import patched
 
-OURS: FilterSet = replace(crooked(), caps=(0.5, 0.2, 0.5, 0.4, 0.3))
+OURS: FilterSet = replace(crooked(), caps=(0.5, 0.2, 0.5, 0.4, 0.3), detectors=detectors(20.0))
 OTHER = np.random.default_rng(9).standard_normal(OURS.taps.shape) / 100.0
 
 
@@ -46,6 +47,10 @@ FAULTS: dict[str, Callable[[FilterSet], FilterSet]] = {
         f, taps=f.taps * np.array([1.0, 0.0, 1.0, -0.70795, 1.0])[:, None]
     ),
     "guard off or too high: driver 2 may reach -6.0 dBFS, not -14.0 dBFS": lambda f: replace(f, caps=()),
+    "SPL limiter off": lambda f: replace(f, detectors=f.detectors[..., :0]),
+    "SPL limiter too high: centre may pass the limit by 0.9 dB": lambda f: replace(
+        f, detectors=f.detectors * np.array([[1.0], [0.95], [0.9]])
+    ),
     "other level: +3.0 dB": lambda f: replace(f, taps=f.taps * 10.0**0.15),
     "other upmix: off": lambda f: replace(f, upmix=UpmixSettings(method="off", amount=0.9)),
     "another unit: its filters are those of 'SN-9', not of 'SN-1'": lambda f: replace(f, unit_serial="SN-9"),
@@ -68,7 +73,9 @@ def test_the_right_one_has_no_difference_and_broken_ones_are_reported() -> None:
     right = blob_of(OURS)
     assert blob_differences(right, OURS) == ()
     assert blob_differences(blob_of(OURS, Options(plain=two_ways(len(OURS.drivers)))), OURS) == ()
-    assert "format 1, this version writes 3" in blob_differences(patched(right, 8, "<I", 1), OURS)[0]
+    louder = np.stack([together(a, b) for a, b in zip(OURS.detectors, detectors(19.0)[:, ::-1], strict=True)])
+    assert blob_differences(blob_of(replace(OURS, detectors=louder)), OURS) == ()
+    assert "format 1, this version writes 4" in blob_differences(patched(right, 8, "<I", 1), OURS)[0]
     assert blob_differences(right[:-4], OURS)[0].startswith("damaged")
     assert blob_differences(right[:700] + b"x" + right[701:], OURS)[0].startswith("damaged")
     assert blob_differences(b"RIFF" + right[4:], OURS)[0].startswith("not a blob")

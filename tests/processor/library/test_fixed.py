@@ -31,6 +31,7 @@ def test_it_plays_what_our_engine_plays(shared: ctypes.CDLL, case: Case) -> None
     assert error_db(found, wanted) < FLOOR_DB
     assert error_db(cut.process(x, ragged(x.shape[1])), wanted) < FLOOR_DB
     assert whole.least_gain() / 2.0**31 == pytest.approx(ours.guard.least_gain, abs=1e-5)
+    assert whole.least_spl_gain() / 2.0**31 == pytest.approx(ours.spl.limiter[0], rel=1e-4)
     assert abs(whole.limited() - ours.guard.limited) <= 1e-3 * ours.guard.limited
     assert (np.abs(found).max(axis=1) <= np.minimum(filters.ceiling, filters.caps or 1.0)).all()
 

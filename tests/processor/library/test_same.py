@@ -34,8 +34,10 @@ def test_it_plays_what_our_engine_plays(shared: ctypes.CDLL, case: Case) -> None
     assert error_db(found, wanted) < -120
     assert error_db(cut.process(x, ragged(x.shape[1])), wanted) < -120
     assert whole.least_gain() == pytest.approx(ours.guard.least_gain, abs=1e-5)
+    assert whole.least_spl_gain() == pytest.approx(ours.spl.limiter[0], rel=1e-4)
     assert abs(whole.limited() - ours.guard.limited) <= 1e-3 * ours.guard.limited
     assert (ours.guard.least_gain < 0.9) == (case.loud > 1.0)
+    assert (ours.spl.limiter[0] < 0.9) == (case.spl > 1.0)
     ceilings = np.minimum(filters.ceiling, filters.caps or 1.0)
     assert (np.abs(found).max(axis=1) <= np.float32(ceilings)).all()
     if case.caps and case.loud > 1.0:

@@ -13,7 +13,7 @@ import pytest
 from sweetspot.processor.export import Options, Places
 from sweetspot.processor.export.c_library import blob_of
 from sweetspot.processor.export.library import source_files
-from tests.processor.library.loaded import HERE, SOURCES, crooked
+from tests.processor.library.loaded import HERE, SOURCES, crooked, detectors
 
 STRICT = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wconversion", "-Wdouble-promotion")
 COMPILERS = [
@@ -35,7 +35,8 @@ def test_the_sanitizers_find_nothing(folder: Path, tmp_path: Path) -> None:
     filters = crooked(3, 200, 48000, "low-latency", 4.0)
     at = np.array([[1.8, 0.2, 0.1], [2.0, -0.1, 0.0]])
     places = Places(at, np.stack([filters.taps, -filters.taps]), 1, 0.1)
-    (tmp_path / "unit.blob").write_bytes(blob_of(replace(filters, caps=(0.5, 0.2, 0.5)), Options(places=places)))
+    unit = replace(filters, caps=(0.5, 0.2, 0.5), detectors=detectors(0.4))
+    (tmp_path / "unit.blob").write_bytes(blob_of(unit, Options(places=places)))
     sources = [str(folder / s) for s in SOURCES]
     flags = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", f"-I{folder}"]
     subprocess.run(["gcc", *flags, "-o", "stress", str(HERE / "stress.c"), *sources, "-lm"], cwd=tmp_path, check=True)

@@ -3,16 +3,18 @@
 #include <math.h>
 #include <string.h>
 
-#define HEADER_WORDS 32u
+#define HEADER_WORDS 33u
 #define MOST_TAPS 65536u
 #define MOST_WINDOW 16384u
+#define MOST_DETECTION 1e9f
+#define STEP 4u
 
 static uint32_t word_at(const unsigned char *p)
 {
     return (uint32_t) p[0] | ((uint32_t) p[1] << 8) | ((uint32_t) p[2] << 16) | ((uint32_t) p[3] << 24);
 }
 
-static float float_at(const unsigned char *p)
+float ss_float_at(const unsigned char *p)
 {
     const uint32_t bits = word_at(p);
     float value;
@@ -68,7 +70,38 @@ static int sizes_fit(const sweetspot_info *i)
     if (!(i->ceiling > 0.0f && i->ceiling <= 1.0f) || !(i->nearest >= 0.0f && i->nearest < 100.0f)) {
         return 0;
     }
+    if (i->detector_taps > MOST_TAPS || i->detector_taps % STEP != 0u) {
+        return 0;
+    }
     return i->plains >= 1u && i->plains <= 2u * i->drivers && i->home < i->sets && upmix_fits(i);
+}
+
+static size_t detector_words(const sweetspot_info *i)
+{
+    return i->detector_taps > 0u ? SWEETSPOT_FORMS * SWEETSPOT_PROGRAMS * (1u + (size_t) i->detector_taps) : 0u;
+}
+
+/* Largest magnitudes and detectors: numbers in range, and no response below its own root mean square. */
+static int detectors_fit(sweetspot_info *i)
+{
+    for (uint32_t row = 0; i->detector_taps > 0u && row < SWEETSPOT_FORMS * SWEETSPOT_PROGRAMS; row++) {
+        const unsigned char *at = i->detectors_at + 4u * (size_t) row * i->detector_taps;
+        const float largest = ss_float_at(i->detectors_at + 4u * row - 4u * SWEETSPOT_FORMS * SWEETSPOT_PROGRAMS);
+        double sum = 0.0;
+        for (uint32_t k = 0; k < i->detector_taps; k++) {
+            const float h = ss_float_at(at + 4u * (size_t) k);
+            if (!(fabsf(h) <= MOST_DETECTION)) {
+                return 0;
+            }
+            sum += (double) h * (double) h;
+        }
+        if (!(largest >= 0.0f && largest <= MOST_DETECTION * (float) MOST_TAPS)
+            || (double) largest * (double) largest * 1.0001 < sum) {
+            return 0;
+        }
+        i->largest[row / SWEETSPOT_PROGRAMS][row % SWEETSPOT_PROGRAMS] = largest;
+    }
+    return 1;
 }
 
 int sweetspot_check(const void *blob, size_t bytes, uint32_t rate, sweetspot_info *info)
@@ -101,25 +134,27 @@ int sweetspot_check(const void *blob, size_t bytes, uint32_t rate, sweetspot_inf
     info->window = word_at(p + 44);
     info->hop = word_at(p + 48);
     info->span = word_at(p + 52);
-    info->amount = float_at(p + 56);
-    info->decay = float_at(p + 60);
-    info->ceiling = float_at(p + 64);
-    info->nearest = float_at(p + 68);
+    info->amount = ss_float_at(p + 56);
+    info->decay = ss_float_at(p + 60);
+    info->ceiling = ss_float_at(p + 64);
+    info->nearest = ss_float_at(p + 68);
     info->plains = word_at(p + 72);
     info->home = word_at(p + 76);
     memcpy(info->serial, p + 80, SWEETSPOT_SERIAL);
     memcpy(info->session, p + 112, sizeof info->session);
+    info->detector_taps = word_at(p + 128);
     if (!sizes_fit(info)) {
         return SWEETSPOT_BAD_SIZE;
     }
     at = 4u * HEADER_WORDS;
     if (wanted != at + 4u * (2u * (size_t) info->drivers + 3u * (size_t) info->sets + (2u + (size_t) info->taps) * info->plains
-                             + (size_t) info->sets * SWEETSPOT_PROGRAMS * info->drivers * info->taps)) {
+                             + (size_t) info->sets * SWEETSPOT_PROGRAMS * info->drivers * info->taps
+                             + detector_words(info))) {
         return SWEETSPOT_BAD_SIZE;
     }
     for (uint32_t d = 0; d < info->drivers; d++, at += 4u) {
         info->channels[d] = word_at(p + at);
-        info->ceilings[d] = float_at(p + at + 4u * info->drivers);
+        info->ceilings[d] = ss_float_at(p + at + 4u * info->drivers);
         if (info->channels[d] < 1u || info->channels[d] > 4096u
             || !(info->ceilings[d] > 0.0f && info->ceilings[d] <= info->ceiling)) {
             return SWEETSPOT_BAD_SIZE;
@@ -127,7 +162,7 @@ int sweetspot_check(const void *blob, size_t bytes, uint32_t rate, sweetspot_inf
     }
     at += 4u * info->drivers;
     for (uint32_t k = 0; k < 3u * info->sets; k++, at += 4u) {
-        info->places[k / 3u][k % 3u] = float_at(p + at);
+        info->places[k / 3u][k % 3u] = ss_float_at(p + at);
         if (!(fabsf(info->places[k / 3u][k % 3u]) <= 1000.0f)) {
             return SWEETSPOT_BAD_SIZE;
         }
@@ -140,6 +175,10 @@ int sweetspot_check(const void *blob, size_t bytes, uint32_t rate, sweetspot_inf
     }
     info->plain_at = p + at;
     info->taps_at = p + at + 4u * (size_t) info->plains * info->taps;
+    info->detectors_at = p + wanted - 4u * SWEETSPOT_FORMS * SWEETSPOT_PROGRAMS * (size_t) info->detector_taps;
+    if (!detectors_fit(info)) {
+        return SWEETSPOT_BAD_SIZE;
+    }
     return rate != 0u && rate != info->rate ? SWEETSPOT_OTHER_RATE : SWEETSPOT_OK;
 }
 

@@ -1,4 +1,4 @@
-/* The processor in Q31: upmix, filters, bypass, gain and guard; see fixed.h. */
+/* The processor in Q31: upmix, SPL limiter, filters, bypass, gain and guard; see fixed.h. */
 #include "fixed_internal.h"
 #include <math.h>
 #include <string.h>
@@ -17,6 +17,7 @@ struct sweetspot_fixed {
     unsigned char plain[SWEETSPOT_MAX_PLAIN][2]; /* side and driver */
     fade gain, bypass, change;
     sf_upmix upmix;
+    sf_spl spl;
     sf_guard guard;
     int32_t *filters;       /* [set][driver][program][tap], scaled down by the headroom */
     int32_t *dry;           /* [plain][tap] */
@@ -41,21 +42,11 @@ int32_t sf_q31(double value)
     return scaled >= 2147483647.0 ? INT32_MAX : (scaled <= -2147483647.0 ? -INT32_MAX : (int32_t) scaled);
 }
 
-static float tap_at(const unsigned char *taps, size_t k)
-{
-    const unsigned char *p = taps + 4u * k;
-    const uint32_t bits =
-        (uint32_t) p[0] | ((uint32_t) p[1] << 8) | ((uint32_t) p[2] << 16) | ((uint32_t) p[3] << 24);
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 /* Of program `p` to driver `d` in set `set`. */
 static float tap_of(const sweetspot_info *info, uint32_t set, uint32_t p, uint32_t d, uint32_t tap)
 {
     const size_t row = ((size_t) set * SWEETSPOT_PROGRAMS + p) * info->drivers + d;
-    return tap_at(info->taps_at, row * info->taps + tap);
+    return ss_float_at(info->taps_at + 4u * (row * info->taps + tap));
 }
 
 /* Largest sum of magnitudes of a driver's filters, or of the bypass: the largest output for full-scale programs. */
@@ -72,7 +63,7 @@ static double largest(const sweetspot_info *info)
     for (uint32_t d = 0; d < info->drivers; d++) {
         double sum = 0.0;
         for (uint32_t k = 0; k < info->plains * info->taps; k++) {
-            sum += info->plain[k / info->taps][1] == d ? 2.0 * fabs((double) tap_at(info->plain_at, k)) : 0.0;
+            sum += info->plain[k / info->taps][1] == d ? 2.0 * fabs((double) ss_float_at(info->plain_at + 4u * (size_t) k)) : 0.0;
         }
         most = sum > most ? sum : most;
     }
@@ -90,6 +81,7 @@ static size_t layout(sweetspot_fixed *s, ss_arena *arena, const sweetspot_info *
         s->programs[p] = sf_take(arena, block);
     }
     sf_upmix_layout(&s->upmix, arena, info);
+    sf_spl_layout(&s->spl, arena, info);
     sf_guard_layout(&s->guard, arena, info);
     return arena->used;
 }
@@ -132,7 +124,7 @@ static void tables(sweetspot_fixed *s, const sweetspot_info *info)
         }
     }
     for (uint32_t k = 0; k < s->plains * s->taps; k++) {
-        s->dry[k] = sf_q31(scale * (double) tap_at(info->plain_at, k));
+        s->dry[k] = sf_q31(scale * (double) ss_float_at(info->plain_at + 4u * (size_t) k));
     }
     for (uint32_t k = 0; k <= CURVE; k++) {
         s->curve[k] = sf_q31(0.5 - 0.5 * cos(3.14159265358979323846 * k / CURVE));
@@ -167,6 +159,7 @@ sweetspot_fixed *sweetspot_fixed_init(void *memory, size_t bytes, const sweetspo
     s->set = s->next = s->wanted = info->home;
     tables(s, info);
     sf_upmix_tables(&s->upmix, info);
+    sf_spl_tables(&s->spl, info);
     sf_guard_tables(&s->guard, info, s->headroom);
     sweetspot_fixed_reset(s);
     return s;
@@ -176,6 +169,7 @@ void sweetspot_fixed_reset(sweetspot_fixed *s)
 {
     memset(s->heard, 0, 2u * SWEETSPOT_PROGRAMS * (size_t) s->taps * sizeof(int32_t));
     sf_upmix_reset(&s->upmix);
+    sf_spl_reset(&s->spl);
     sf_guard_reset(&s->guard);
     s->at = 0u;
     s->gain.done = s->gain.length;
@@ -277,6 +271,13 @@ static void begin_change(sweetspot_fixed *s)
     s->change.done = 0u;
 }
 
+/* The larger of the gain now and the gain that it moves to. */
+static int64_t largest_gain(const sweetspot_fixed *s)
+{
+    const int64_t now = value_at(s, &s->gain, s->gain.done);
+    return now > s->gain.to ? now : s->gain.to;
+}
+
 static void piece(sweetspot_fixed *s, const int32_t *const *in, int32_t *const *out, uint32_t n)
 {
     if (s->set == s->next && s->wanted != s->set) {
@@ -284,6 +285,7 @@ static void piece(sweetspot_fixed *s, const int32_t *const *in, int32_t *const *
     }
     if (s->guard.stopped == SWEETSPOT_RUNNING) {
         sf_upmix_process(&s->upmix, in, s->programs, n);
+        sf_spl_process(&s->spl, s->programs, n, s->bypass.to > 0 ? 1u : 0u, largest_gain(s));
         for (uint32_t k = 0; k < n; k++) {
             sample(s, k, out);
         }
@@ -339,6 +341,13 @@ int32_t sweetspot_fixed_least_gain(sweetspot_fixed *s)
 {
     const int32_t gain = s->guard.least_gain;
     s->guard.least_gain = INT32_MAX;
+    return gain;
+}
+
+int32_t sweetspot_fixed_least_spl_gain(sweetspot_fixed *s)
+{
+    const int32_t gain = s->spl.least;
+    s->spl.least = INT32_MAX;
     return gain;
 }
 

@@ -1,9 +1,10 @@
 /* The processor in fixed point: Q31 samples in and out, 64-bit sums, no float while it runs.
  *
- * The same parts as in floats, by the same rules: upmix, filters of all sets, bypass, gain, crossfade and guard. Headroom:
- * inputs need none; programs have 6 dB (Q30); the drivers' signals before the guard have as many bits as no input can
- * pass, which sweetspot_fixed_headroom tells. Filters are convolved directly: per sample, programs x drivers x taps
- * multiply-accumulates of 32 x 32 -> 64 bits, twice as many while sets change. Tables are made at the start, in double.
+ * The same parts as in floats, by the same rules: upmix, SPL limiter, filters of all sets, bypass, gain, crossfade
+ * and guard. Headroom: inputs need none; programs have 6 dB (Q30); the drivers' signals before the guard have as many
+ * bits as no input can pass, which sweetspot_fixed_headroom tells. Filters are convolved directly: per sample,
+ * programs x drivers x taps multiply-accumulates of 32 x 32 -> 64 bits, twice as many while sets change. Tables are
+ * made at the start, in double.
  */
 #ifndef SWEETSPOT_FIXED_H
 #define SWEETSPOT_FIXED_H
@@ -36,6 +37,7 @@ int sweetspot_fixed_stopped(const sweetspot_fixed *s);
 uint32_t sweetspot_fixed_stopper(const sweetspot_fixed *s);
 uint32_t sweetspot_fixed_limited(const sweetspot_fixed *s);
 int32_t sweetspot_fixed_least_gain(sweetspot_fixed *s); /* Q31, since the last call */
+int32_t sweetspot_fixed_least_spl_gain(sweetspot_fixed *s);
 
 /* Controls between two calls of process; amount and gain in Q31 (0 to 1), fades in samples. The set for a listener is
  * sweetspot_nearest's, which computes in float. */

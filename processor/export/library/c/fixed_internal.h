@@ -49,6 +49,24 @@ static inline int64_t sf_long_times(int64_t v, int64_t q)
     return sf_long_scaled(v, q, 31u);
 }
 
+/* Largest whole number whose square is not above v. */
+static inline int64_t sf_root(int64_t v)
+{
+    int64_t rest = v, found = 0, bit = (int64_t) 1 << 62;
+    while (bit > rest) {
+        bit >>= 2;
+    }
+    for (; bit != 0; bit >>= 2) {
+        if (rest >= found + bit) {
+            rest -= found + bit;
+            found = (found >> 1) + bit;
+        } else {
+            found >>= 1;
+        }
+    }
+    return found;
+}
+
 /* Stereo to left, right, centre (Q30); see fixed_upmix.c. */
 typedef struct {
     uint32_t method, window, hop, span, waiting, at, spare;  /* spare: bits that averages are scaled down by */
@@ -68,6 +86,23 @@ void sf_upmix_layout(sf_upmix *u, ss_arena *arena, const sweetspot_info *info);
 void sf_upmix_tables(sf_upmix *u, const sweetspot_info *info);
 void sf_upmix_reset(sf_upmix *u);
 void sf_upmix_process(sf_upmix *u, const int32_t *const *in, int32_t *const *out, uint32_t n);
+
+/* Turns the programs down, as ss_spl does; levels over the limit are Q24, gains Q31, reductions Q62. */
+typedef struct {
+    uint32_t taps, part, at, count, spare;  /* spare: bits that squares are scaled down by */
+    int runs;
+    int32_t fast, slow, left, least;
+    int64_t reduction, step, held;
+    int64_t powers[4][SWEETSPOT_PROGRAMS];
+    int32_t unit[SWEETSPOT_FORMS + 1u][SWEETSPOT_PROGRAMS]; /* level of a root of power 1: programs' by form, detectors', Q31 */
+    int32_t bits[SWEETSPOT_FORMS + 1u][SWEETSPOT_PROGRAMS]; /* times two to so many */
+    int32_t *past[SWEETSPOT_PROGRAMS], *detectors[SWEETSPOT_FORMS][SWEETSPOT_PROGRAMS], *made;
+} sf_spl;
+
+void sf_spl_layout(sf_spl *s, ss_arena *arena, const sweetspot_info *info);
+void sf_spl_tables(sf_spl *s, const sweetspot_info *info);
+void sf_spl_reset(sf_spl *s);
+void sf_spl_process(sf_spl *s, int32_t *const *x, uint32_t n, uint32_t form, int64_t gain);
 
 /* One band of the guard; the names are those of ss_band, reductions in Q31 and Q62. */
 typedef struct {

@@ -135,24 +135,6 @@ static int64_t ratio(int64_t a, int64_t b)
     return a < 0 ? -top : top;
 }
 
-/* Largest whole number whose square is not above v. */
-static int64_t root(int64_t v)
-{
-    int64_t rest = v, found = 0, bit = (int64_t) 1 << 62;
-    while (bit > rest) {
-        bit >>= 2;
-    }
-    for (; bit != 0; bit >>= 2) {
-        if (rest >= found + bit) {
-            rest -= found + bit;
-            found = (found >> 1) + bit;
-        } else {
-            found >>= 1;
-        }
-    }
-    return found;
-}
-
 static int64_t times30(int64_t a, int64_t b)
 {
     return sf_shifted(a * b, 30u);
@@ -207,7 +189,7 @@ static slope slope_of(const int64_t *avg)
     }
     rho.re = ratio(avg[0], below) >> (30u - rho.bits);
     rho.im = ratio(avg[1], below) >> (30u - rho.bits);
-    rho.size = root(rho.re * rho.re + rho.im * rho.im);
+    rho.size = sf_root(rho.re * rho.re + rho.im * rho.im);
     return rho;
 }
 
@@ -280,7 +262,7 @@ static weights principal(const int64_t *avg)
         apart >>= 1;
         sum >>= 1;
     }
-    spread = root(apart * apart + 4 * real * real);
+    spread = sf_root(apart * apart + 4 * real * real);
     if (apart <= 0 || spread == 0) {
         return w;
     }

@@ -112,6 +112,29 @@ void ss_upmix_tables(ss_upmix *u);
 void ss_upmix_reset(ss_upmix *u);
 void ss_upmix_process(ss_upmix *u, const float *const *in, float *const *out, uint32_t n);
 
+/* Turns the programs down where a listener would get more than the SPL limit; see spl.c. */
+typedef struct {
+    uint32_t taps, part;         /* of a detector, 0: nothing is limited; samples in a part */
+    uint32_t at, count;          /* where this part lies behind the past, and its samples so far */
+    int runs;                    /* whether detectors run */
+    float least;
+    double reduction, step, held; /* now, its change a sample, and its value at the part's end */
+    double fast, slow, left;     /* what one part counts for in the powers, and what is left of a reduction */
+    double largest[SWEETSPOT_FORMS][SWEETSPOT_PROGRAMS];   /* magnitudes of the detectors */
+    double powers[4][SWEETSPOT_PROGRAMS]; /* of programs fast and slow, of detectors fast and slow */
+    float *past[SWEETSPOT_PROGRAMS];      /* [taps - 1 + SS_PARTS part] */
+    float *detectors[SWEETSPOT_FORMS][SWEETSPOT_PROGRAMS]; /* [taps], the last tap first */
+    float *made;                 /* [part] */
+} ss_spl;
+
+#define SS_PARTS 16u  /* parts that are kept one behind the other before the last samples come to the front again */
+
+uint32_t ss_spl_part(uint32_t rate);
+void ss_spl_layout(ss_spl *s, ss_arena *arena, const sweetspot_info *info);
+void ss_spl_tables(ss_spl *s, const sweetspot_info *info);
+void ss_spl_reset(ss_spl *s);
+void ss_spl_process(ss_spl *s, float *const *x, uint32_t n, uint32_t form, float gain);
+
 #define SS_BANDS 2u
 #define SS_WINDOWS 4u
 #define SS_PIECE 128u     /* samples that the guard takes at once, at most */
@@ -150,5 +173,8 @@ void ss_guard_reset(ss_guard *g);
 void ss_guard_process(ss_guard *g, float *const *y, uint32_t n);
 
 int ss_finite(const float *x, uint32_t n);
+
+/* A float32 of the blob, little-endian. */
+float ss_float_at(const unsigned char *p);
 
 #endif

@@ -51,15 +51,6 @@ static float *filter_at(const ss_matrix *m, uint32_t set, uint32_t tile, uint32_
     return p + (((size_t) part * m->inputs + input) * width + output % GROUP) * PAIR;
 }
 
-static float tap_at(const unsigned char *p)
-{
-    const uint32_t bits =
-        (uint32_t) p[0] | ((uint32_t) p[1] << 8) | ((uint32_t) p[2] << 16) | ((uint32_t) p[3] << 24);
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 /* Spectra of one filter; scaled by 1 / block, which the inverse does not apply. */
 static void load_row(ss_matrix *m, uint32_t set, uint32_t input, uint32_t output, const unsigned char *taps)
 {
@@ -69,7 +60,7 @@ static void load_row(ss_matrix *m, uint32_t set, uint32_t input, uint32_t output
     for (uint32_t part = 0; part < m->parts; part++) {
         for (uint32_t n = 0; n < b; n++) {
             const uint32_t k = part * b + n;
-            first[n] = k < m->taps ? tap_at(taps + 4u * (size_t) k) / (float) b : 0.0f;
+            first[n] = k < m->taps ? ss_float_at(taps + 4u * (size_t) k) / (float) b : 0.0f;
         }
         ss_forward(&m->fft, first, second, re, im);
         for (uint32_t tile = 0; tile < m->tiles; tile++) {

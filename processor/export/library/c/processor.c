@@ -19,6 +19,7 @@ struct sweetspot {
     sweetspot_info info;
     uint32_t block;
     ss_upmix upmix;
+    ss_spl spl;
     ss_matrix matrix, plain;
     ss_guard guard;
     fade gain, bypass, change;
@@ -32,6 +33,7 @@ struct sweetspot {
 static size_t layout(sweetspot *s, ss_arena *arena, const sweetspot_info *info, uint32_t block)
 {
     ss_upmix_layout(&s->upmix, arena, info);
+    ss_spl_layout(&s->spl, arena, info);
     ss_matrix_layout(&s->matrix, arena, info, block);
     ss_plain_layout(&s->plain, &s->matrix, arena, info->plains);
     ss_guard_layout(&s->guard, arena, info);
@@ -78,11 +80,12 @@ sweetspot *sweetspot_init(void *memory, size_t bytes, const sweetspot_info *info
     }
     memset(s, 0, sizeof *s);
     s->info = *info;
-    s->info.taps_at = s->info.plain_at = NULL;
+    s->info.taps_at = s->info.plain_at = s->info.detectors_at = NULL;
     s->set = s->next = s->wanted = info->home;
     s->block = block;
     (void) layout(s, &arena, info, block);
     ss_upmix_tables(&s->upmix);
+    ss_spl_tables(&s->spl, info);
     ss_fft_tables(&s->matrix.fft);
     ss_plain_load(&s->plain, info);
     ss_matrix_load(&s->matrix, info->taps_at);
@@ -121,6 +124,7 @@ static uint32_t samples(const sweetspot *s, float seconds)
 void sweetspot_reset(sweetspot *s)
 {
     ss_upmix_reset(&s->upmix);
+    ss_spl_reset(&s->spl);
     ss_matrix_reset(&s->matrix);
     ss_guard_reset(&s->guard);
     s->gain.done = s->gain.length;
@@ -195,6 +199,13 @@ static void scaled(sweetspot *s, float *const *out, uint32_t n)
     s->gain.done = s->gain.done + n < s->gain.length ? s->gain.done + n : s->gain.length;
 }
 
+/* The larger of the gain now and the gain that it moves to. */
+static float largest(const fade *f)
+{
+    const float now = value_at(f, f->done);
+    return now > f->to ? now : f->to;
+}
+
 static void piece(sweetspot *s, const float *const *in, float *const *out, uint32_t n)
 {
     if (s->guard.stopped == SWEETSPOT_RUNNING && (!ss_finite(in[0], n) || !ss_finite(in[1], n))) {
@@ -202,6 +213,7 @@ static void piece(sweetspot *s, const float *const *in, float *const *out, uint3
     }
     if (s->guard.stopped == SWEETSPOT_RUNNING) {
         ss_upmix_process(&s->upmix, in, s->programs, n);
+        ss_spl_process(&s->spl, s->programs, n, s->bypass.to > 0.0f ? 1u : 0u, largest(&s->gain));
         filtered(s, out, n);
         plain(s, out, n);
         ss_matrix_advance(&s->matrix, n);
@@ -255,6 +267,13 @@ float sweetspot_least_gain(sweetspot *s)
 {
     const float gain = s->guard.least_gain;
     s->guard.least_gain = 1.0f;
+    return gain;
+}
+
+float sweetspot_least_spl_gain(sweetspot *s)
+{
+    const float gain = s->spl.least;
+    s->spl.least = 1.0f;
     return gain;
 }
 

@@ -1,9 +1,9 @@
-/* The sweetspot processor: stereo in, one signal per driver out, through upmix, filter matrix and guard.
+/* The sweetspot processor: stereo in, one signal per driver out, through upmix, SPL limiter, filter matrix and guard.
  *
- * Plain C99, no dependency but libm (at the start, while something is faded, and for a listener), no allocation, no
- * global state. All data of a unit are in one blob of bytes, which `sweetspot export --to c` writes and
- * sweetspot_check verifies. The caller provides the memory: sweetspot_memory gives its size, sweetspot_init sets it
- * up. sweetspot_process takes any number of samples a call; calls of whole blocks cost least.
+ * Plain C99, no dependency but libm (at the start, while something is faded, for a listener, and for square roots in the
+ * SPL limiter), no allocation, no global state. All data of a unit are in one blob of bytes, which `sweetspot export
+ * --to c` writes and sweetspot_check verifies. The caller provides the memory: sweetspot_memory gives its size,
+ * sweetspot_init sets it up. sweetspot_process takes any number of samples a call; calls of whole blocks cost least.
  */
 #ifndef SWEETSPOT_H
 #define SWEETSPOT_H
@@ -15,10 +15,11 @@
 extern "C" {
 #endif
 
-#define SWEETSPOT_FORMAT 3u       /* version of the blob that this library reads */
+#define SWEETSPOT_FORMAT 4u       /* version of the blob that this library reads */
 #define SWEETSPOT_MAX_DRIVERS 64u
 #define SWEETSPOT_MAX_SETS 256u
 #define SWEETSPOT_PROGRAMS 3u     /* left, right, centre */
+#define SWEETSPOT_FORMS 2u        /* the filters, the bypass */
 #define SWEETSPOT_MAX_PLAIN (2u * SWEETSPOT_MAX_DRIVERS)
 #define SWEETSPOT_SERIAL 32u
 
@@ -49,6 +50,8 @@ typedef struct {
     float ceiling;                               /* linear, full scale = 1 */
     float nearest;                               /* nearest that a listener may come to the device, m */
     uint32_t home;                               /* set of the default place */
+    uint32_t detector_taps;                      /* of the detectors of sound pressure; 0: there are none */
+    float largest[SWEETSPOT_FORMS][SWEETSPOT_PROGRAMS]; /* magnitude of each detector's response */
     uint32_t plains;                             /* filters of the bypass: plain stereo */
     unsigned char plain[SWEETSPOT_MAX_PLAIN][2]; /* side (0 left, 1 right) and driver of each, from 0 */
     unsigned char session[16];                   /* first bytes of the SHA-256 of the measurement behind the filters */
@@ -58,6 +61,7 @@ typedef struct {
     char serial[SWEETSPOT_SERIAL + 1u];
     const unsigned char *plain_at;               /* float32, [plain][tap]: the bypass */
     const unsigned char *taps_at;                /* float32, [set][program][driver][tap] */
+    const unsigned char *detectors_at;           /* float32, [form][program][tap]: sound pressure over the limit */
 } sweetspot_info;
 
 typedef struct sweetspot sweetspot;
@@ -92,7 +96,10 @@ uint32_t sweetspot_stopper(const sweetspot *s);
 /* Smallest gain of the guard since the last call, linear. */
 float sweetspot_least_gain(sweetspot *s);
 
-/* Number of limited samples since the last reset. */
+/* Smallest gain of the SPL limiter since the last call, linear; 1 where the blob has no detectors. */
+float sweetspot_least_spl_gain(sweetspot *s);
+
+/* Number of samples that the guard limited since the last reset. */
 uint32_t sweetspot_limited(const sweetspot *s);
 
 /* Controls; they may be called between two calls of process. Changes are crossfaded over `seconds`. */

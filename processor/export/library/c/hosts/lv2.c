@@ -19,7 +19,7 @@
 #define STATE_TEXT 80u
 #define USUAL_BLOCK 64u
 
-enum { GAIN_DB, AMOUNT, ENABLED, SET, LISTENER_X, LISTENER_Y, TURNED, LATENCY, GUARD_DB, STOPPED, CONTROLS };
+enum { GAIN_DB, AMOUNT, ENABLED, SET, LISTENER_X, LISTENER_Y, TURNED, LATENCY, GUARD_DB, STOPPED, SPL_DB, CONTROLS };
 
 typedef struct {
     sweetspot *processor;
@@ -233,6 +233,11 @@ static void report(const plugin *p, int which, float v)
     }
 }
 
+static float decibels(float gain)
+{
+    return 20.0f * log10f(fmaxf(gain, 1e-6f));
+}
+
 static void run(LV2_Handle handle, uint32_t n)
 {
     plugin *p = (plugin *) handle;
@@ -241,7 +246,8 @@ static void run(LV2_Handle handle, uint32_t n)
         sweetspot_process(p->processor, p->in, p->out, n);
     }
     report(p, LATENCY, (float) (sweetspot_latency(p->processor) + p->info.delay));
-    report(p, GUARD_DB, 20.0f * log10f(fmaxf(sweetspot_least_gain(p->processor), 1e-6f)));
+    report(p, GUARD_DB, decibels(sweetspot_least_gain(p->processor)));
+    report(p, SPL_DB, decibels(sweetspot_least_spl_gain(p->processor)));
     report(p, STOPPED, (float) sweetspot_stopped(p->processor));
 }
 
