@@ -167,7 +167,7 @@ def fit_bank(
     taps = protection.within_bands(taps.astype(np.float64), rig).astype(np.float32)
     bank = _staged(taps, places, default, nearest, unit=unit, held=held, design=design)
     bypass = unit.filters.detectors[1] * from_db(unit.filters.headroom_db - bank.home.headroom_db)
-    detectors = np.stack([loudest.detectors(bank.taps, ears, rig), bypass])
+    detectors = np.stack([*loudest.detectors([bank.taps], ears, rig), bypass])
     bank = replace(bank, home=replace(bank.home, detectors=detectors))
     return FittedBank(
         bank,

@@ -91,7 +91,7 @@ def staged_filters(
         held_by=held_by,
     )
     forms = made.taps, bypass(made, plain, dict(enumerate(held))).taps
-    return replace(made, detectors=np.stack([loudest.detectors([form], ir, rig) for form in forms]))
+    return replace(made, detectors=loudest.detectors([[form] for form in forms], ir, rig))
 
 
 def programme_gain(taps: Float, fs: int, ceiling: float) -> float:

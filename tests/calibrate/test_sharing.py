@@ -176,10 +176,9 @@ def test_without_levels_there_are_no_detectors(measured: Path) -> None:
     with Session.read(measured / "session.h5") as session:
         ears, rig = session.responses("ears"), session.rig()
     taps = np.ones((3, 3, 64))
-    assert loudest_of.detectors([taps], ears, rig).shape[1] > 100
-    assert loudest_of.detectors([taps], replace(ears, unit="FS/FS"), rig).shape == (3, 0)
-    half = loudest_of.detectors([0.5 * taps], ears, rig)
-    both = loudest_of.detectors([0.5 * taps, taps], ears, rig)
+    assert loudest_of.detectors([[taps]], replace(ears, unit="FS/FS"), rig).shape == (1, 3, 0)
+    half, both = loudest_of.detectors([[0.5 * taps], [0.5 * taps, taps]], ears, rig)
+    assert half.shape[1] > 100
     assert both == pytest.approx(2.0 * half, rel=1e-3, abs=1e-6)
 
 
