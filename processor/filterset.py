@@ -107,6 +107,11 @@ class FilterSet:
     most_db
         Largest gain of a listener, dB, with which full-scale programme moves no driver farther than the rig beside the
         filters allows; not kept in the file.
+    detectors
+        ``(2, program, tap)``, of the filters and of the bypass: from each program to the sound pressure at the loudest
+        measured place over the rig's SPL limit, in magnitude at least. No taps: levels are not known.
+    loudest_db_spl
+        That limit, dB SPL; infinite where there are no detectors.
     """
 
     taps: Float
@@ -126,6 +131,7 @@ class FilterSet:
     held_db: float = 0.0
     held_by: tuple[str, ...] = ()
     detectors: Float = field(default_factory=lambda: NO_DETECTORS)
+    loudest_db_spl: float = float("inf")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "taps", frozen("taps", self.taps, ndim=3))
@@ -194,6 +200,11 @@ class FilterSet:
     def length(self) -> int:
         """Number of taps."""
         return int(self.taps.shape[2])
+
+    def limited_to(self, loudest_db_spl: float) -> FilterSet:
+        """The same filters with another SPL limit, where levels are known."""
+        more = float(from_db(self.loudest_db_spl - loudest_db_spl))
+        return replace(self, detectors=self.detectors * more, loudest_db_spl=loudest_db_spl)
 
     def scaled(self, gain: float) -> FilterSet:
         """The same filters with a linear gain; the ceiling stays.

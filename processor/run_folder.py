@@ -43,7 +43,7 @@ def within_rig(path: Path, filters: FilterSet, places: NDArray[Any] | None = Non
     Returns
     -------
     FilterSet
-        With the lower of both ceilings, and for each driver what its ``max_v`` and ``power_w`` leave.
+        With the lower of both ceilings and SPL limits, and for each driver what its ``max_v`` and ``power_w`` leave.
     tuple of str
         One line for each change; empty where everything is as it was.
 
@@ -71,6 +71,13 @@ def limited_by_rig(
                 f"{beside.name}; the lower one applies. Calibrate again for its headroom"
             )
             filters = replace(filters, ceiling=ceiling)
+        loudest = limits_of(rig).loudest_db_spl
+        if loudest < filters.loudest_db_spl and filters.detectors.size:
+            changes.append(
+                f"{rig}: the SPL limit is {loudest:g} dB now, {filters.loudest_db_spl:g} dB in {beside.name}; the "
+                "lower one applies. Calibrate again for filters that are limited less"
+            )
+            filters = filters.limited_to(loudest)
         filters = _within_drivers(beside, rig, filters, filters.taps[None] if places is None else places)
     return filters, tuple(changes)
 

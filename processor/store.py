@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from sweetspot.rigs.names import check_name, check_serial
 from sweetspot.rigs.storage import Data, File, Group, Kind, as_stored, built
 from sweetspot.rigs.storage import write as write_file
 from sweetspot.rigs.units import Float
+
+MOST_DB_SPL = 200.0
+"""Highest SPL limit of a rig."""
 
 SCHEMA = "sweetspot-filterset"
 SCHEMA_VERSION = 1
@@ -70,7 +73,9 @@ def write(
         _root(root, filterset)
         _taps(root, filterset)
         if filterset.detectors.size:
-            root.create_data("detectors", filterset.detectors, in_one_piece=True).attrs["axes"] = "form program tap"
+            root.create_data("detectors", filterset.detectors, in_one_piece=True).attrs.update(
+                axes="form program tap", loudest_db_spl=float(filterset.loudest_db_spl)
+            )
         root.create_group("upmix").attrs.update(**asdict(filterset.upmix))
         _tree(root.create_group("prediction"), prediction or {})
         root.create_data("design", design_text)
@@ -278,10 +283,25 @@ def _filterset(root: Group) -> FilterSet:
             programs=taps.attrs.texts("programs"),
             held_db=_real(root.path, "held_db", own["held_db"]) if "held_by" in own else 0.0,
             held_by=own.texts("held_by") if "held_by" in own else (),
-            detectors=root.data("detectors")[:] if "detectors" in root else NO_DETECTORS,
+            **_detectors(root),
         )
     except (ValueError, TypeError) as fault:
         raise BadInput(f"{root.path}: {fault}. The file is damaged or was edited: calibrate again") from fault
+
+
+class _Detectors(TypedDict):
+    """Arguments of a filter set."""
+
+    detectors: np.ndarray[Any, Any]
+    loudest_db_spl: float
+
+
+def _detectors(root: Group) -> _Detectors:
+    """The detectors of a file and their SPL limit; earlier versions wrote none."""
+    if "detectors" not in root:
+        return {"detectors": NO_DETECTORS, "loudest_db_spl": float("inf")}
+    data = root.data("detectors")
+    return {"detectors": data[:], "loudest_db_spl": data.attrs.number("loudest_db_spl", 0.0, MOST_DB_SPL)}
 
 
 def _real(path: Path, name: str, value: Any) -> float:

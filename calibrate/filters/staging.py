@@ -91,7 +91,9 @@ def staged_filters(
         held_by=held_by,
     )
     forms = made.taps, bypass(made, plain, dict(enumerate(held))).taps
-    return replace(made, detectors=loudest.detectors([[form] for form in forms], ir, rig))
+    detectors = loudest.detectors([[form] for form in forms], ir, rig)
+    known = rig.limits.loudest_db_spl if detectors.size else np.inf
+    return replace(made, detectors=detectors, loudest_db_spl=float(known))
 
 
 def programme_gain(taps: Float, fs: int, ceiling: float) -> float:

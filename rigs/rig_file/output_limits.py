@@ -43,7 +43,7 @@ class DriverLimits:
 
 @dataclass(frozen=True, slots=True)
 class OutputLimits:
-    """The ceiling of a rig, and each driver with its limits.
+    """The ceiling and the SPL limit of a rig, and each driver with its limits.
 
     Parameters
     ----------
@@ -51,11 +51,14 @@ class OutputLimits:
         Its driver; empty in a file without that table, in which no driver can be named.
     ceiling_dbfs
         Largest sample that may be played, dB re full scale.
+    loudest_db_spl
+        Highest sound pressure level over 125 ms.
     """
 
     fs: int
     interface: str
     ceiling_dbfs: float
+    loudest_db_spl: float
     driver: tuple[DriverLimits, ...]
 
     @property
@@ -85,7 +88,7 @@ def limits_in(rig: Description | OutputTables) -> OutputLimits:
         for d in played
     ]
     interface = rig.interface.driver if rig.interface else ""
-    return OutputLimits(rig.fs, interface, rig.limits.ceiling_dbfs, tuple(drivers))
+    return OutputLimits(rig.fs, interface, rig.limits.ceiling_dbfs, rig.limits.loudest_db_spl, tuple(drivers))
 
 
 def limits_of(path: Path) -> OutputLimits:

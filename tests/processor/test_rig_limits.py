@@ -85,6 +85,26 @@ def test_filters_within_the_limits_stay_as_they_are(kept: FilterSet, tmp_path: P
     assert found.caps == pytest.approx((10 ** (-5 / 20), 0.15))
 
 
+def test_a_lower_spl_limit_of_today_applies(sweetspot: Run, kept: FilterSet, tmp_path: Path) -> None:
+    """Made for 95 dB, 80 dB in the rig file now: some 15 dB less of what reached it; a higher one changes nothing."""
+    detectors = np.zeros((2, 3, 8))
+    detectors[..., 0] = 4.0
+    held = replace(kept, detectors=detectors, loudest_db_spl=95.0)
+    store.write(tmp_path / "filterset.h5", held)
+    rms = {}
+    for limit in (95, 80, 110):
+        (tmp_path / "rig.toml").write_text(RIG.replace("[limits]", f"[limits]\nloudest_db_spl = {limit}"))
+        found, changes = within_rig(tmp_path, held)
+        assert found.loudest_db_spl == min(limit, 95)
+        assert found.detectors == pytest.approx(detectors * 10 ** (max(95 - limit, 0) / 20))
+        assert [("the SPL limit is 80 dB now, 95 dB in filterset.h5" in c) for c in changes] == [True] * (limit == 80)
+        done = sweetspot("process", tmp_path, tmp_path / "in.wav", tmp_path / "out.wav", "--json")
+        assert json.loads(done.stdout)["spl_limiter_db"] > 3.0
+        rms[limit] = json.loads(done.stdout)["rms_dbfs"][0]
+    assert rms[95] - rms[80] == pytest.approx(15.0, abs=1.5)
+    assert rms[110] == rms[95]
+
+
 @pytest.mark.parametrize("how", ["process", "play"])
 @pytest.mark.parametrize("fault", ["full band", "band of today"])
 def test_filters_below_a_drivers_band_are_refused(

@@ -27,6 +27,7 @@ def example() -> FilterSet:
         unit_serial="SN-7",
         upmix=UpmixSettings(method="off", amount=0.25, window=512, hop=128, tau_s=0.2),
         detectors=np.arange(24.0).reshape(2, 3, 4),
+        loudest_db_spl=88.0,
     )
 
 
@@ -40,7 +41,8 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
         if name not in ("taps", "detectors"):
             assert getattr(found, name) == getattr(wanted, name), name
     assert store.read(tmp_path).fs == wanted.fs
-    store.write(path, replace(wanted, detectors=NO_DETECTORS))
+    store.write(path, replace(wanted, detectors=NO_DETECTORS, loudest_db_spl=np.inf))
+    assert store.read(path).loudest_db_spl == np.inf
     assert store.read(path).detectors.shape == NO_DETECTORS.shape, "of earlier versions, or levels are not known"
 
 
