@@ -73,9 +73,9 @@ def write(
         _root(root, filterset)
         _taps(root, filterset)
         if filterset.detectors.size:
-            root.create_data("detectors", filterset.detectors, in_one_piece=True).attrs.update(
-                axes="form program tap", loudest_db_spl=float(filterset.loudest_db_spl)
-            )
+            known = {"loudest_db_spl": filterset.loudest_db_spl} if np.isfinite(filterset.loudest_db_spl) else {}
+            kept = root.create_data("detectors", filterset.detectors, in_one_piece=True)
+            kept.attrs.update(axes="form program tap", **known)
         root.create_group("upmix").attrs.update(**asdict(filterset.upmix))
         _tree(root.create_group("prediction"), prediction or {})
         root.create_data("design", design_text)
@@ -300,8 +300,9 @@ def _detectors(root: Group) -> _Detectors:
     """The detectors of a file and their SPL limit; earlier versions wrote none."""
     if "detectors" not in root:
         return {"detectors": NO_DETECTORS, "loudest_db_spl": float("inf")}
-    data = root.data("detectors")
-    return {"detectors": data[:], "loudest_db_spl": data.attrs.number("loudest_db_spl", 0.0, MOST_DB_SPL)}
+    data, name = root.data("detectors"), "loudest_db_spl"
+    limit = data.attrs.number(name, 0.0, MOST_DB_SPL) if name in data.attrs else np.inf
+    return {"detectors": data[:], "loudest_db_spl": limit}
 
 
 def _real(path: Path, name: str, value: Any) -> float:

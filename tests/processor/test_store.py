@@ -41,6 +41,8 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
         if name not in ("taps", "detectors"):
             assert getattr(found, name) == getattr(wanted, name), name
     assert store.read(tmp_path).fs == wanted.fs
+    store.write(path, replace(wanted, loudest_db_spl=np.inf))
+    assert store.read(path).loudest_db_spl == np.inf, "of whoever states none"
     store.write(path, replace(wanted, detectors=NO_DETECTORS, loudest_db_spl=np.inf))
     assert store.read(path).loudest_db_spl == np.inf
     assert store.read(path).detectors.shape == NO_DETECTORS.shape, "of earlier versions, or levels are not known"
