@@ -21,6 +21,7 @@ LIBRARY = (
         "spl.c",
         "guard.c",
         "guard_rule.h",
+        "spl_rule.h",
         "processor.c",
     ),
     *("fixed_internal.h", "fixed_upmix.c", "fixed_spl.c", "fixed_guard.c", "fixed.c", "Makefile"),

@@ -188,7 +188,7 @@ def test_the_bypass_has_detectors_of_its_own_and_measured_responses_are_those_of
 
 
 @pytest.mark.parametrize(
-    ("detectors", "said"),
+    ("detectors", "text"),
     [
         (np.zeros((3, 8)), "detectors has shape"),
         (np.zeros((2, 2, 8)), r"detectors has shape \(2, 2, 8\)"),
@@ -197,6 +197,6 @@ def test_the_bypass_has_detectors_of_its_own_and_measured_responses_are_those_of
         (np.full((2, 3, 8), np.nan), "detectors"),
     ],
 )
-def test_other_detectors_are_refused(detectors: np.ndarray, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_other_detectors_are_refused(detectors: np.ndarray, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
         filter_set(np.ones((3, 2, 8)), detectors=detectors)

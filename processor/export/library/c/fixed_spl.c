@@ -18,27 +18,6 @@ static const int64_t NEAR_LIMIT = 15099494, FAR_LIMIT = 8388608; /* 0.9 and 0.5 
 static const int64_t NONE = (int64_t) 461168601842;        /* 1e-7 in Q62 */
 static const int64_t WHOLE = (int64_t) 1 << 62;
 
-static size_t past_length(const sf_spl *s)
-{
-    return (size_t) s->taps - 1u + SS_PARTS * (size_t) s->part;
-}
-
-void sf_spl_layout(sf_spl *s, ss_arena *arena, const sweetspot_info *info)
-{
-    s->taps = info->detector_taps;
-    s->part = ss_spl_part(info->rate);
-    if (s->taps == 0u) {
-        return;
-    }
-    for (uint32_t p = 0; p < SWEETSPOT_PROGRAMS; p++) {
-        s->past[p] = sf_take(arena, past_length(s));
-        for (uint32_t form = 0; form < SWEETSPOT_FORMS; form++) {
-            s->detectors[form][p] = sf_take(arena, s->taps);
-        }
-    }
-    s->made = sf_take(arena, s->part);
-}
-
 static double tap_at(const sweetspot_info *info, uint32_t form, uint32_t p, uint32_t k)
 {
     const size_t row = (size_t) form * SWEETSPOT_PROGRAMS + p;
@@ -92,18 +71,6 @@ void sf_spl_tables(sf_spl *s, const sweetspot_info *info)
     }
 }
 
-void sf_spl_reset(sf_spl *s)
-{
-    for (uint32_t p = 0; s->taps > 0u && p < SWEETSPOT_PROGRAMS; p++) {
-        memset(s->past[p], 0, past_length(s) * sizeof(int32_t));
-    }
-    memset(s->powers, 0, sizeof s->powers);
-    s->at = s->count = 0u;
-    s->runs = 0;
-    s->reduction = s->step = s->held = 0;
-    s->least = INT32_MAX;
-}
-
 /* Sum of the squares of a part over 2^spare, at most 2^62. */
 static int64_t squares(const sf_spl *s, const int32_t *x)
 {
@@ -124,7 +91,6 @@ static void detected(const sf_spl *s, const int32_t *voice, const int32_t *taps)
         s->made[i] = sf_saturated(sf_shifted(sum, 31u));
     }
 }
-
 
 /* Level of a power, Q24, at most 2^58; the root is taken of a number that fills its bits. */
 static int64_t level_of(const sf_spl *s, uint32_t which, uint32_t p, int64_t power)
@@ -161,7 +127,7 @@ static void follow(sf_spl *s, uint32_t which, uint32_t p, const int32_t *x, int6
     *slow += level_of(s, which, p, s->powers[row + 1u][p]);
 }
 
-static void part_ended(sf_spl *s, uint32_t form, int64_t gain)
+static void followed(sf_spl *s, uint32_t form, int64_t gain)
 {
     int64_t fast = 0, slow = 0, bound, found, falling;
     for (uint32_t p = 0; p < SWEETSPOT_PROGRAMS; p++) {
@@ -185,14 +151,6 @@ static void part_ended(sf_spl *s, uint32_t form, int64_t gain)
     s->held = found > falling ? found : falling;
     s->held = s->held > NONE ? s->held : 0;
     s->step = (s->held - s->reduction) / (int64_t) s->part;
-    s->at += s->part;
-    s->count = 0u;
-    if (s->at == SS_PARTS * s->part) {
-        s->at = 0u;
-        for (uint32_t p = 0; p < SWEETSPOT_PROGRAMS; p++) {
-            memmove(s->past[p], s->past[p] + SS_PARTS * (size_t) s->part, (s->taps - 1u) * sizeof(int32_t));
-        }
-    }
 }
 
 static void turn_down(sf_spl *s, int32_t *const *x, uint32_t first, uint32_t n)
@@ -209,20 +167,10 @@ static void turn_down(sf_spl *s, int32_t *const *x, uint32_t first, uint32_t n)
     s->least = least < s->least ? (int32_t) least : s->least;
 }
 
-void sf_spl_process(sf_spl *s, int32_t *const *x, uint32_t n, uint32_t form, int64_t gain)
-{
-    for (uint32_t first = 0u, count; s->taps > 0u && first < n; first += count) {
-        const size_t at = (size_t) s->taps - 1u + s->at + s->count;
-        count = s->part - s->count < n - first ? s->part - s->count : n - first;
-        for (uint32_t p = 0; p < SWEETSPOT_PROGRAMS; p++) {
-            memcpy(s->past[p] + at, x[p] + first, count * sizeof(int32_t));
-        }
-        if (s->reduction > 0 || s->held > 0) {
-            turn_down(s, x, first, count);
-        }
-        s->count += count;
-        if (s->count == s->part) {
-            part_ended(s, form, gain);
-        }
-    }
-}
+#define SPL sf_spl
+#define SAMPLE int32_t
+#define GAIN int64_t
+#define UNITY INT32_MAX
+#define NAME(x) sf_##x
+#define TAKE sf_take
+#include "spl_rule.h"

@@ -21,27 +21,6 @@ uint32_t ss_spl_part(uint32_t rate)
     return n > 1.0 ? (uint32_t) n : 1u;
 }
 
-static size_t past_length(const ss_spl *s)
-{
-    return (size_t) s->taps - 1u + SS_PARTS * (size_t) s->part;
-}
-
-void ss_spl_layout(ss_spl *s, ss_arena *arena, const sweetspot_info *info)
-{
-    s->taps = info->detector_taps;
-    s->part = ss_spl_part(info->rate);
-    if (s->taps == 0u) {
-        return;
-    }
-    for (uint32_t p = 0; p < SWEETSPOT_PROGRAMS; p++) {
-        s->past[p] = ss_take(arena, past_length(s));
-        for (uint32_t form = 0; form < SWEETSPOT_FORMS; form++) {
-            s->detectors[form][p] = ss_take(arena, s->taps);
-        }
-    }
-    s->made = ss_take(arena, s->part);
-}
-
 void ss_spl_tables(ss_spl *s, const sweetspot_info *info)
 {
     const double part = (double) s->part / info->rate;
@@ -55,18 +34,6 @@ void ss_spl_tables(ss_spl *s, const sweetspot_info *info)
             s->detectors[form][p][s->taps - 1u - k] = ss_float_at(info->detectors_at + 4u * ((size_t) row * s->taps + k));
         }
     }
-}
-
-void ss_spl_reset(ss_spl *s)
-{
-    for (uint32_t p = 0; s->taps > 0u && p < SWEETSPOT_PROGRAMS; p++) {
-        memset(s->past[p], 0, past_length(s) * sizeof(float));
-    }
-    memset(s->powers, 0, sizeof s->powers);
-    s->at = s->count = 0u;
-    s->runs = 0;
-    s->reduction = s->step = s->held = 0.0;
-    s->least = 1.0f;
 }
 
 /* Sum of squares in four independent parts. */
@@ -113,7 +80,7 @@ static double level(double fast, double slow, double gain)
 }
 
 /* Follow the levels of a whole part, and set out for the reduction that they need. */
-static void part_ended(ss_spl *s, uint32_t form, double gain)
+static void followed(ss_spl *s, uint32_t form, float gain)
 {
     double fast = 0.0, slow = 0.0, bound, found, falling;
     for (uint32_t p = 0; p < SWEETSPOT_PROGRAMS; p++) {
@@ -123,7 +90,7 @@ static void part_ended(ss_spl *s, uint32_t form, double gain)
         fast += s->largest[form][p] * sqrt(s->powers[0][p]);
         slow += s->largest[form][p] * sqrt(s->powers[1][p]);
     }
-    bound = level(fast, slow, gain);
+    bound = level(fast, slow, (double) gain);
     s->runs = bound > NEAR_LIMIT || (bound > FAR_LIMIT && s->runs);
     fast = slow = 0.0;
     for (uint32_t p = 0; p < SWEETSPOT_PROGRAMS; p++) {
@@ -139,21 +106,13 @@ static void part_ended(ss_spl *s, uint32_t form, double gain)
         fast += sqrt(s->powers[2][p]);
         slow += sqrt(s->powers[3][p]);
     }
-    found = level(fast, slow, gain);
+    found = level(fast, slow, (double) gain);
     found = found > 1.0 ? 1.0 - 1.0 / found : 0.0;
     falling = s->left * s->held;
     s->reduction = s->held;
     s->held = found > falling ? found : falling;
     s->held = s->held > NONE ? s->held : 0.0;
     s->step = (s->held - s->reduction) / s->part;
-    s->at += s->part;
-    s->count = 0u;
-    if (s->at == SS_PARTS * s->part) {
-        s->at = 0u;
-        for (uint32_t p = 0; p < SWEETSPOT_PROGRAMS; p++) {
-            memmove(s->past[p], s->past[p] + SS_PARTS * (size_t) s->part, (s->taps - 1u) * sizeof(float));
-        }
-    }
 }
 
 /* The next samples of a part by the gain that its begin and its end lead to. */
@@ -175,20 +134,10 @@ static void turn_down(ss_spl *s, float *const *x, uint32_t first, uint32_t n)
     s->least = least < s->least ? least : s->least;
 }
 
-void ss_spl_process(ss_spl *s, float *const *x, uint32_t n, uint32_t form, float gain)
-{
-    for (uint32_t first = 0u, count; s->taps > 0u && first < n; first += count) {
-        const size_t at = (size_t) s->taps - 1u + s->at + s->count;
-        count = s->part - s->count < n - first ? s->part - s->count : n - first;
-        for (uint32_t p = 0; p < SWEETSPOT_PROGRAMS; p++) {
-            memcpy(s->past[p] + at, x[p] + first, count * sizeof(float));
-        }
-        if (s->reduction > 0.0 || s->held > 0.0) {
-            turn_down(s, x, first, count);
-        }
-        s->count += count;
-        if (s->count == s->part) {
-            part_ended(s, form, (double) gain);
-        }
-    }
-}
+#define SPL ss_spl
+#define SAMPLE float
+#define GAIN float
+#define UNITY 1.0f
+#define NAME(x) ss_##x
+#define TAKE ss_take
+#include "spl_rule.h"
