@@ -111,7 +111,7 @@ class FilterSet:
         ``(2, program, tap)``, of the filters and of the bypass: from each program to the sound pressure at the loudest
         measured place over the rig's SPL limit, in magnitude at least. No taps: levels are not known.
     loudest_db_spl
-        That limit, dB SPL; infinite where there are no detectors.
+        That limit, dB SPL; infinite where nobody states it, as without detectors.
     """
 
     taps: Float
@@ -202,7 +202,7 @@ class FilterSet:
         return int(self.taps.shape[2])
 
     def limited_to(self, loudest_db_spl: float) -> FilterSet:
-        """The same filters with another SPL limit, where levels are known."""
+        """The same filters with another SPL limit; theirs must be known."""
         more = float(from_db(self.loudest_db_spl - loudest_db_spl))
         return replace(self, detectors=self.detectors * more, loudest_db_spl=loudest_db_spl)
 

@@ -72,7 +72,7 @@ def limited_by_rig(
             )
             filters = replace(filters, ceiling=ceiling)
         loudest = limits_of(rig).loudest_db_spl
-        if loudest < filters.loudest_db_spl and filters.detectors.size:
+        if loudest < filters.loudest_db_spl < np.inf and filters.detectors.size:
             changes.append(
                 f"{rig}: the SPL limit is {loudest:g} dB now, {filters.loudest_db_spl:g} dB in {beside.name}; the "
                 "lower one applies. Calibrate again for filters that are limited less"

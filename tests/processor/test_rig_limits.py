@@ -103,6 +103,8 @@ def test_a_lower_spl_limit_of_today_applies(sweetspot: Run, kept: FilterSet, tmp
         rms[limit] = json.loads(done.stdout)["rms_dbfs"][0]
     assert rms[95] - rms[80] == pytest.approx(15.0, abs=1.5)
     assert rms[110] == rms[95]
+    unknown = replace(held, loudest_db_spl=np.inf)
+    assert np.array_equal(within_rig(tmp_path, unknown)[0].detectors, detectors), "made for a limit that nobody states"
 
 
 @pytest.mark.parametrize("how", ["process", "play"])
