@@ -59,12 +59,17 @@ def loops_code(name: str, written: Callable[[], str], entry: str, sources: tuple
     """The same for the text of a module that numba made and optimised, so that a later start needs no numba.
 
     What such code calls of Python and numba only when an exception passes, which its loops cannot raise, becomes a
-    trap: the code then stands by itself.
+    trap: the code then stands by itself. Loops allocate no memory, as the live block path may not.
 
     Parameters
     ----------
     entry
         How the name of the function begins.
+
+    Raises
+    ------
+    RuntimeError
+        The text has no body, or allocates memory.
     """
 
     def compiled(machine: Any) -> bytes:
@@ -73,6 +78,8 @@ def loops_code(name: str, written: Callable[[], str], entry: str, sources: tuple
         text = written()
         if not re.search(rf"^define [^\n]*@{re.escape(entry)}", text, flags=re.M):
             raise RuntimeError(f"{name}: the compiler gave no text of what it made; code without a body is not kept")
+        if allocates := re.search(r"^declare [^\n]*@(\w*alloc\w*)\(", text, flags=re.M | re.I):
+            raise RuntimeError(f"{name}: allocates memory ({allocates[1]}); pass its arrays in")
         text = re.sub(rf"@{re.escape(entry)}[^(\s]*\(", "@run(", _standing_alone(text))
         return bytes(machine.emit_object(llvm.parse_assembly(text)))
 

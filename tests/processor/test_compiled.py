@@ -19,6 +19,7 @@ from sweetspot.processor.partition import PartitionedMatrix
 
 pytest.importorskip("llvmlite", reason="llvmlite is absent: only the numpy matrix runs here")
 
+from sweetspot.processor.compiled import loop
 from sweetspot.processor.compiled.fft import TransformPlan
 from sweetspot.processor.compiled.matrix import CompiledMatrix, ratio_for
 from sweetspot.processor.compiled.matrix_kernel import SOURCES, compiled
@@ -141,6 +142,19 @@ def test_code_that_was_kept_is_taken_only_when_it_is_whole(tmp_path: Path, monke
     (tmp_path / "sweetspot").touch()  # a file where the folder should be: nothing is kept, and nothing fails
     assert kept.write(b"code") == b"code"
     assert kept.read() is None
+
+
+def test_loops_that_allocate_memory_are_refused() -> None:
+    """The live block path is made of such loops; what they called of numba's memory would be a trap."""
+
+    def growing(x: Real) -> float:
+        y = np.zeros(x.size)
+        for i in range(x.size):
+            y[i] = y[i - 1] + x[i]
+        return float(y.sum())
+
+    with pytest.raises(RuntimeError, match="growing.*allocates memory"):
+        loop(growing)(np.ones(8))
 
 
 def test_silence_after_music_costs_no_more_than_music() -> None:

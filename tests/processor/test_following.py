@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 import socket
 import struct
 import subprocess
 import time
-import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing import get_context
@@ -148,29 +146,6 @@ def test_the_last_pose_counts(x: np.ndarray, poses: dict[int, int], bypassed: ra
     y = Live(bank).play(x, poses, bypassed=bypassed)
     end = static(bank, list(poses.values())[-1], x)
     assert y[:, settled * BLOCK :] == pytest.approx(end[:, settled * BLOCK :], abs=2e-6)
-
-
-def test_no_memory_is_taken_in_the_block_path(x: np.ndarray) -> None:
-    """Sixty poses a second take no more memory than standing still (what is left is the call from Python)."""
-    live = Live(made(ROW))
-    live.play(x, {5: 1, 12: 2})
-    played = np.zeros((BLOCK, 6), dtype=np.float32)
-
-    def taken(walks: bool) -> int:
-        live.made.step(None, played, BLOCK, False)
-        gc.collect()
-        tracemalloc.start()
-        for i in range(200):
-            live.memory.controls[memory.PLACE] = float(i // 3 % 5 if walks else 2)
-            live.made.step(None, played, BLOCK, False)
-        gc.collect()
-        ours = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*processor*")])
-        tracemalloc.stop()
-        return sum(one.size for one in ours.statistics("filename"))
-
-    taken(False)
-    still, walking = (min(taken(walks) for _ in range(3)) for walks in (False, True))
-    assert walking - still < 2048
 
 
 def test_a_walk_along_a_tone_has_no_click() -> None:
