@@ -40,6 +40,7 @@ GROUPS = {
         ("processor/test_rules.py", "processor/test_crossfade.py"),
         compiled=False,
     ),
+    "spl": Group(("processor/dynamics/spl_limiter.py",), ("processor/test_spl_rules.py",), compiled=False),
     "captures": Group(
         (
             "measure/judge/quality.py",

@@ -153,7 +153,7 @@ def test_loops_that_allocate_memory_are_refused() -> None:
             y[i] = y[i - 1] + x[i]
         return float(y.sum())
 
-    with pytest.raises(RuntimeError, match="growing.*allocates memory"):
+    with pytest.raises(RuntimeError, match=r"growing.*allocates memory"):
         loop(growing)(np.ones(8))
 
 
