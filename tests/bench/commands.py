@@ -6,10 +6,10 @@
 of another version and a run folder that it made. ``report`` makes its page anew, ``report again`` leaves it;
 ``verify --recorded`` is a verification without acoustics and the lab's physics, from files that were recorded in it
 with this version's filters (the other version needs a run with the same filters). Seconds are user and system time of
-the process and its children, so that what else the machine does counts little; medians of interleaved runs. Stages are
-shares of a profile on one core: the start of Python, imports, reading and writing of files, the virtual lab, pictures,
-and mathematics for the rest. What is spent in a library counts for those who called it: a transform of the lab's is the
-lab's.
+the process and its children, so that what else the machine does counts little, and wall seconds beside them; medians of
+interleaved runs. Stages are shares of a profile on one core: the start of Python, imports, reading and writing of
+files, the virtual lab, pictures, and mathematics for the rest. What is spent in a library counts for those who called
+it: a transform of the lab's is the lab's.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def main() -> int:
         files = {"MUSIC": str(music(folder)), "OUT": str(folder / "out.wav")}
         if "verify --recorded" in asked.commands:
             files["RECORDED"] = str(recorded(folder, ours, run))
-        print(f"| command | CPU, s | wall, s | {' | '.join((START, *STAGES, REST))} | CPU re the other |")
+        print(f"| command | CPU, s | wall, s | {' | '.join((START, *STAGES, REST))} | CPU, wall re the other |")
         print("|---" * (len(STAGES) + 6) + "|")
         for command in asked.commands:
             mine = [(files | {"RUN": str(run)}).get(w, w) for w in WORDS[command]]
@@ -190,9 +190,10 @@ def main() -> int:
                 times.append(seconds([ours, *mine], str(run), command))
                 if asked.beside:
                     theirs = [(files | {"RUN": asked.beside[1]}).get(w, w) for w in WORDS[command]]
-                    other.append(seconds([asked.beside[0], *theirs], asked.beside[1], command)[0])
+                    other.append(seconds([asked.beside[0], *theirs], asked.beside[1], command))
             cpu, wall = (statistics.median(t[i] for t in times) for i in (0, 1))
-            ratio = f"{statistics.median(t[0] / o for t, o in zip(times, other, strict=True)):.2f}" if other else ""
+            pairs = [(t[0] / o[0], t[1] / o[1]) for t, o in zip(times, other, strict=False)]
+            ratio = ", ".join(f"{statistics.median(each):.2f}" for each in zip(*pairs, strict=True))
             remove(str(run), command)
             parts = " | ".join(f"{cpu * share:.2f}" for share in shares(mine, folder, cpu).values())
             print(f"| `{command}` | {cpu:.2f} | {wall:.2f} | {parts} | {ratio} |", flush=True)
