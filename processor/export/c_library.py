@@ -22,6 +22,7 @@ LIBRARY = (
         "guard.c",
         "guard_rule.h",
         "spl_rule.h",
+        "upmix_rule.h",
         "processor.c",
     ),
     *("fixed_internal.h", "fixed_upmix.c", "fixed_spl.c", "fixed_guard.c", "fixed.c", "Makefile"),

@@ -3,16 +3,14 @@
  * Mid and side are a quarter of L + R and L - R, so that no transform passes Q31; the forward one halves in each step.
  */
 #include "fixed_internal.h"
-#include <math.h>
-#include <string.h>
 
-static const double PI = 3.14159265358979323846;
+#define UPMIX sf_upmix
+#define SAMPLE int32_t
+#define AVERAGE int64_t
+#define NAME(x) sf_##x
+#include "upmix_rule.h"
+
 #define ONE30 ((int64_t) 1 << 30)
-
-static int framed(const sf_upmix *u)
-{
-    return u->method != (uint32_t) SWEETSPOT_OFF && u->method != (uint32_t) SWEETSPOT_LINEAR;
-}
 
 void sf_upmix_layout(sf_upmix *u, ss_arena *arena, const sweetspot_info *info)
 {
@@ -42,15 +40,14 @@ void sf_upmix_tables(sf_upmix *u, const sweetspot_info *info)
     if (!framed(u)) {
         return;
     }
-    const uint32_t rise = u->window - u->span / 2u, late = u->window - u->span, half = u->window / 2u;
+    const uint32_t late = u->window - u->span, half = u->window / 2u;
     const double room = 1.0 / (1.0 - (double) info->decay);
     u->spare = 1u + (uint32_t) ceil(log2(room < 1e9 ? room : 1e9));
     for (uint32_t n = 0; n < u->window; n++) {
-        const double hann = n < late ? 0.0 : 0.5 - 0.5 * cos(2.0 * PI * (n - late) / u->span);
-        const double shape = n < rise ? sqrt(0.5 - 0.5 * cos(PI * n / rise)) : sqrt(hann);
-        u->shape[n] = sf_q31(shape);
+        const double at = shape(u, n);
+        u->shape[n] = sf_q31(at);
         if (n >= late) {
-            u->synthesis[n - late] = shape > 0.0 ? sf_q31(hann / shape * 0.5 * u->hop / u->span) : 0;
+            u->synthesis[n - late] = at > 0.0 ? sf_q31(hann(u, n) / at * 0.5 * u->hop / u->span) : 0;
         }
     }
     for (uint32_t n = 0; n < half; n++) {
@@ -62,18 +59,6 @@ void sf_upmix_tables(sf_upmix *u, const sweetspot_info *info)
         u->turn[half / 2u + n] = sf_q31(sin(2.0 * PI * n / half));
     }
     sf_upmix_reset(u);
-}
-
-void sf_upmix_reset(sf_upmix *u)
-{
-    u->waiting = 0u;
-    u->at = 0u;
-    if (framed(u)) {
-        memset(u->heard, 0, 2u * (size_t) u->window * sizeof(int32_t));
-        memset(u->averages, 0, 5u * ((size_t) u->window / 2u) * sizeof(int64_t));
-        memset(u->open, 0, u->span * sizeof(int32_t));
-        memset(u->ready, 0, 3u * (size_t) u->hop * sizeof(int32_t));
-    }
 }
 
 /* (re, im) times (c, s), divided by 2^bits. */
@@ -340,7 +325,6 @@ static int framed_sound(const sf_upmix *u)
     return sounding;
 }
 
-/* Process the newest frame: its centre is overlap-added, and the completed hop becomes ready. */
 static void next_hop(sf_upmix *u)
 {
     const uint32_t w = u->window, half = w / 2u, late = w - u->span;
@@ -365,11 +349,9 @@ static void next_hop(sf_upmix *u)
         u->ready[u->hop + n] = sf_saturated(sf_shifted((int64_t) u->heard[w + at] - u->open[n], 1u));
         u->ready[2u * u->hop + n] = (int32_t) sf_shifted(u->open[n], 1u);
     }
-    memmove(u->open, u->open + u->hop, (u->span - u->hop) * sizeof(int32_t));
-    memset(u->open + u->span - u->hop, 0, u->hop * sizeof(int32_t));
+    moved_up(u);
 }
 
-/* Without frames: the centre is silent, or the fixed share amount / 2 of the sum. */
 static void straight(const sf_upmix *u, const int32_t *const *in, int32_t *const *out, uint32_t n)
 {
     const int64_t a = u->method == (uint32_t) SWEETSPOT_LINEAR ? u->amount / 2 : 0;
@@ -378,29 +360,5 @@ static void straight(const sf_upmix *u, const int32_t *const *in, int32_t *const
         out[0][k] = sf_saturated(sf_shifted(left - centre, 1u));
         out[1][k] = sf_saturated(sf_shifted(right - centre, 1u));
         out[2][k] = sf_saturated(sf_shifted(centre, 1u));
-    }
-}
-
-void sf_upmix_process(sf_upmix *u, const int32_t *const *in, int32_t *const *out, uint32_t n)
-{
-    if (!framed(u)) {
-        straight(u, in, out, n);
-        return;
-    }
-    for (uint32_t done = 0; done < n;) {
-        const uint32_t rest = u->hop - u->waiting, piece = n - done < rest ? n - done : rest;
-        for (uint32_t c = 0; c < 3u; c++) {
-            memcpy(out[c] + done, u->ready + c * u->hop + u->waiting, piece * sizeof(int32_t));
-        }
-        for (uint32_t c = 0; c < 2u; c++) {
-            memcpy(u->heard + c * u->window + u->at + u->waiting, in[c] + done, piece * sizeof(int32_t));
-        }
-        u->waiting += piece;
-        done += piece;
-        if (u->waiting == u->hop) {
-            u->at = u->at + u->hop < u->window ? u->at + u->hop : 0u;
-            u->waiting = 0u;
-            next_hop(u);
-        }
     }
 }

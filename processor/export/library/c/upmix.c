@@ -4,19 +4,17 @@
  * the rest, made in time from the delayed input, so that left + centre and right + centre rebuild it exactly.
  */
 #include "internal.h"
-#include <math.h>
-#include <string.h>
 
 SS_FAST
 
-static const double PI = 3.14159265358979323846;
+#define UPMIX ss_upmix
+#define SAMPLE float
+#define AVERAGE float
+#define NAME(x) ss_##x
+#include "upmix_rule.h"
+
 static const float MONO = 1e-8f, STEREO = 1e-6f, FLOOR = 1e-30f;
 static const float NEAR_MIDDLE = 2.5f, LEAST_SIDE = 1e-12f, NOISE = 5.0f, NOISE_QUICK = 24.0f, TRACE = 1.0f / 1048576.0f;
-
-static int framed(const ss_upmix *u)
-{
-    return u->method != (uint32_t) SWEETSPOT_OFF && u->method != (uint32_t) SWEETSPOT_LINEAR;
-}
 
 void ss_upmix_layout(ss_upmix *u, ss_arena *arena, const sweetspot_info *info)
 {
@@ -41,37 +39,22 @@ void ss_upmix_layout(ss_upmix *u, ss_arena *arena, const sweetspot_info *info)
     u->ready = ss_take(arena, 3u * (size_t) u->hop);
 }
 
-/* Windows whose product is a Hann window of `span` samples; a short span rises slowly and falls fast. */
 void ss_upmix_tables(ss_upmix *u)
 {
     if (!framed(u)) {
         return;
     }
-    const uint32_t rise = u->window - u->span / 2u;
+    const uint32_t late = u->window - u->span;
     const double scale = 2.0 * ((double) u->hop / u->span) / u->window;
     ss_fft_tables(&u->fft);
     for (uint32_t n = 0; n < u->window; n++) {
-        const uint32_t late = u->window - u->span;
-        const double hann = n < late ? 0.0 : 0.5 - 0.5 * cos(2.0 * PI * (n - late) / u->span);
-        const double shape = n < rise ? sqrt(0.5 - 0.5 * cos(PI * n / rise)) : sqrt(hann);
-        u->shape[n] = (float) shape;
+        const double at = shape(u, n);
+        u->shape[n] = (float) at;
         if (n >= late) {
-            u->synthesis[n - late] = shape > 0.0 ? (float) (hann / shape * scale) : 0.0f;
+            u->synthesis[n - late] = at > 0.0 ? (float) (hann(u, n) / at * scale) : 0.0f;
         }
     }
     ss_upmix_reset(u);
-}
-
-void ss_upmix_reset(ss_upmix *u)
-{
-    u->waiting = 0u;
-    u->at = 0u;
-    if (framed(u)) {
-        memset(u->heard, 0, 2u * (size_t) u->window * sizeof(float));
-        memset(u->averages, 0, 5u * ((size_t) u->window / 2u) * sizeof(float));
-        memset(u->open, 0, u->span * sizeof(float));
-        memset(u->ready, 0, 3u * (size_t) u->hop * sizeof(float));
-    }
 }
 
 /* Position between the two thresholds, 0 to 1. */
@@ -172,7 +155,6 @@ static void centred(ss_upmix *u, float decay)
     }
 }
 
-/* Process the newest frame: its centre is overlap-added, and the completed hop becomes ready. */
 static void next_hop(ss_upmix *u)
 {
     const uint32_t w = u->window, half = w / 2u, late = w - u->span;
@@ -199,11 +181,9 @@ static void next_hop(ss_upmix *u)
         u->ready[u->hop + n] = right[at] - u->open[n];
         u->ready[2u * u->hop + n] = u->open[n];
     }
-    memmove(u->open, u->open + u->hop, (u->span - u->hop) * sizeof(float));
-    memset(u->open + u->span - u->hop, 0, u->hop * sizeof(float));
+    moved_up(u);
 }
 
-/* Without frames: the centre is silent, or the fixed share amount / 2 of the sum. */
 static void straight(const ss_upmix *u, const float *const *in, float *const *out, uint32_t n)
 {
     const float a = u->method == (uint32_t) SWEETSPOT_LINEAR ? 0.5f * u->amount : 0.0f;
@@ -212,29 +192,5 @@ static void straight(const ss_upmix *u, const float *const *in, float *const *ou
         out[0][k] = in[0][k] - centre;
         out[1][k] = in[1][k] - centre;
         out[2][k] = centre;
-    }
-}
-
-void ss_upmix_process(ss_upmix *u, const float *const *in, float *const *out, uint32_t n)
-{
-    if (!framed(u)) {
-        straight(u, in, out, n);
-        return;
-    }
-    for (uint32_t done = 0; done < n;) {
-        const uint32_t rest = u->hop - u->waiting, piece = n - done < rest ? n - done : rest;
-        for (uint32_t c = 0; c < 3u; c++) {
-            memcpy(out[c] + done, u->ready + c * u->hop + u->waiting, piece * sizeof(float));
-        }
-        for (uint32_t c = 0; c < 2u; c++) {
-            memcpy(u->heard + c * u->window + u->at + u->waiting, in[c] + done, piece * sizeof(float));
-        }
-        u->waiting += piece;
-        done += piece;
-        if (u->waiting == u->hop) {
-            u->at = u->at + u->hop < u->window ? u->at + u->hop : 0u;
-            u->waiting = 0u;
-            next_hop(u);
-        }
     }
 }
