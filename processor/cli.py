@@ -25,7 +25,9 @@ FilterSetArg = Annotated[
 ]
 GainOpt = Annotated[
     float,
-    typer.Option("--gain", metavar="DB", min=GAIN_DB[0], max=GAIN_DB[1], help="Volume, dB, ahead of the guard."),
+    typer.Option(
+        "--gain", metavar="DB", min=GAIN_DB[0], max=GAIN_DB[1], help="Volume, dB; SPL limiter and guard count it."
+    ),
 ]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -60,13 +62,13 @@ def process(
     ] = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Process a stereo file: upmix, filter matrix, guard; one channel per driver."""
+    """Process a stereo file: upmix, SPL limiter, filter matrix, guard; one channel per driver."""
     work("sweetspot.processor.processing", "process", **locals())
 
 
 def play(
     filterset: FilterSetArg,
-    source: Annotated[Path | None, typer.Argument(metavar="[IN.wav]", help="Stereo file; without it, --from.")] = None,
+    source: Annotated[Path | None, typer.Argument(metavar="IN.wav", help="Stereo file; without it, --from.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="A unique part of the output's name.")] = None,
     heard: Annotated[
         str | None, typer.Option("--from", help="Input device, or on JACK the program, to play from.")

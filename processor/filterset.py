@@ -27,6 +27,10 @@ LARGEST_TAP = 1e4
 MOST_DETECTOR_TAPS, LARGEST_DETECTION = 1 << 16, 1e9
 """Longest detectors of sound pressure, and their largest tap."""
 
+UNHELD = (
+    "the rig's SPL limit is not held: these filters know no sound pressure (imported responses, a microphone without "
+    "sensitivity, or an earlier version made them); calibrate again from responses in pascal"
+)
 NO_DETECTORS = frozen("detectors", np.zeros((2, len(PROGRAMS), 0)), ndim=3)
 """Of responses whose levels are not known."""
 
@@ -195,6 +199,11 @@ class FilterSet:
         """The same as text: ``insertion loss 3.0 dB``, ``insertion gain +5.0 dB``."""
         name, value = self.insertion
         return f"{name} {value:{'+' if 'gain' in name else ''}.1f} dB"
+
+    @property
+    def unheld_text(self) -> str:
+        """That no SPL limit can be held, and why, in words; empty where detectors hold it."""
+        return "" if self.detectors.size else UNHELD
 
     @property
     def length(self) -> int:

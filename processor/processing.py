@@ -184,6 +184,7 @@ def _data(filters: FilterSet, out: Path, done: Rendered) -> dict[str, Any]:
         "limited_samples": done.limited,
         "spl_limiter_db": done.spl_limiter_db,
         "spl_limited_samples": done.spl_limited,
+        "spl_limit_held": not filters.unheld_text,
         "latency_samples": done.latency,
         "filter_delay_samples": filters.delay_samples,
         "resampled_from": done.resampled_from or None,
@@ -196,6 +197,7 @@ def _lines(filters: FilterSet, out: Path, done: Rendered) -> str:
     room = f"headroom {done.headroom_db:.2f} dB below" if done.peak.any() else "only silence, below"
     worked = f"guard: {_worked(done.limiter_db, done.limited, done)}" if done.limited else "guard: idle"
     spl = [f"  SPL limiter: {_worked(done.spl_limiter_db, done.spl_limited, done)}"] if done.spl_limited else []
+    spl += [f"  {filters.unheld_text}"] if filters.unheld_text else []
     return "\n".join(
         [
             f"{out}: {many(len(filters.drivers), 'driver')}, {done.samples} samples at {done.fs} Hz",

@@ -67,7 +67,7 @@ COMMANDS = {
     "process": Command(
         ("processor",),
         LISTENING,
-        "Process a stereo file: upmix, filter matrix, guard; one channel per driver.",
+        "Process a stereo file: upmix, SPL limiter, filter matrix, guard; one channel per driver.",
         "sweetspot.processor.processing",
     ),
     "play": Command(

@@ -21,7 +21,9 @@ LINEAR = (
     "This engine has no upmix: it runs three programs by a fixed share, C = {a:g} (L + R), left and right keep L - C "
     "and R - C; all of it is baked into the filters of left and right."
 )
-NO_GUARD = "This engine has no guard: levels above the ceiling of {ceiling:.1f} dBFS are not held back."
+NO_GUARD = (
+    "This engine has no guard and no SPL limiter: levels above the ceiling of {ceiling:.1f} dBFS are not held back."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,10 @@ def stereo(filterset: FilterSet) -> Real:
 def notes(filterset: FilterSet) -> tuple[str, ...]:
     """Notes for every engine that plays stereo."""
     order = ", ".join(f"{c} {name}" for c, name in zip(filterset.channels, filterset.drivers, strict=True))
+    unheld = f" Note: {filterset.unheld_text}." if filterset.unheld_text else ""
     return (
         f"sweetspot filters of unit {filterset.unit_serial} at {filterset.fs} Hz, {filterset.length} taps; "
-        f"the sampling rate of the engine must be {filterset.fs} Hz. Output channels, as on the rig: {order}.",
+        f"the sampling rate of the engine must be {filterset.fs} Hz. Output channels, as on the rig: {order}.{unheld}",
         NO_UPMIX,
         NO_GUARD.format(ceiling=float(db(filterset.ceiling))),
     )

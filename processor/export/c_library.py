@@ -53,7 +53,10 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         f"checksum, sizes and rate; {HEADER} holds the same bytes as a C array.",
     )
     return Bundle(
-        made, lines, f"make && ./example {BLOB} IN.wav OUT.f32   (JACK: make jack && ./sweetspot-jack {BLOB})"
+        made,
+        lines,
+        f"make && ./example {BLOB} IN.wav OUT.f32   (IN.wav: stereo, 32-bit float, {filterset.fs} Hz; JACK: make jack "
+        f"&& ./sweetspot-jack {BLOB})",
     )
 
 

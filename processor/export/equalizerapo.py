@@ -44,4 +44,5 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         f"Set the Windows device to {filterset.fs} Hz and to as many channels: Equalizer APO silently skips filters of "
         f"another rate. Written by its parser's rules; not tested here.",
     )
-    return Bundle(files, (*notes(filterset), *hints), r"copy the folder to C:\Program Files\EqualizerAPO\config")
+    use = r"copy these files into C:\Program Files\EqualizerAPO\config; config.txt replaces the one there"
+    return Bundle(files, (*notes(filterset), *hints), use)

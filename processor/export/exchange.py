@@ -11,6 +11,7 @@ import numpy as np
 
 from sweetspot.processor.export.bundles import Bundle, description, notes, pair_name
 from sweetspot.processor.export.options import Options
+from sweetspot.processor.export.unguarded import bare_note
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.storage import sofa_library
 from sweetspot.rigs.units import db
@@ -32,7 +33,8 @@ def rew(filterset: FilterSet, options: Options | None = None) -> Bundle:
             files[pair_name(filterset, p, d, "txt")] = _impulse(h, filterset.fs).encode()
             files[pair_name(filterset, p, d, "frd")] = _response(h, filterset.fs).encode()
     lines = (
-        _line(filterset),
+        notes(filterset)[0],
+        bare_note(filterset),
         "*.txt are impulse responses (File > Import impulse response), *.frd frequency responses (File > Import "
         "measurement) in dB re full scale and degrees; the filters' own delay is in both.",
     )
@@ -59,7 +61,11 @@ def mat(filterset: FilterSet, options: Options | None = None) -> Bundle:
     with tempfile.TemporaryDirectory() as folder:
         savemat(str(Path(folder) / MAT), content, do_compression=True)
         data = b"MATLAB 5.0 MAT-file, sweetspot".ljust(MAT_HEADER) + (Path(folder) / MAT).read_bytes()[MAT_HEADER:]
-    lines = (_line(filterset), "taps(program, driver, tap), linear gain; upmix is a structure of the settings.")
+    lines = (
+        notes(filterset)[0],
+        bare_note(filterset),
+        "taps(program, driver, tap), linear gain; upmix is a structure of the settings.",
+    )
     return Bundle({MAT: data}, lines, f"load {MAT}")
 
 
@@ -79,12 +85,12 @@ def sofa(filterset: FilterSet, options: Options | None = None) -> Bundle:
     with tempfile.TemporaryDirectory() as folder:
         sofar.write_sofa(str(Path(folder) / SOFA), made)
         data = (Path(folder) / SOFA).read_bytes()
-    lines = (_line(filterset), "Data.IR is (program, driver, tap); positions are zero: filters have none.")
+    lines = (
+        notes(filterset)[0],
+        bare_note(filterset),
+        "Data.IR is (program, driver, tap); positions are zero: filters have none.",
+    )
     return Bundle({SOFA: data}, lines, f"read {SOFA} with any AES69 reader")
-
-
-def _line(filterset: FilterSet) -> str:
-    return f"{notes(filterset)[0]} The upmix ({filterset.upmix.method}) and the guard are not included."
 
 
 def _impulse(h: Any, fs: int) -> str:

@@ -34,7 +34,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         notes(filterset)[0],
         f"Programs: {', '.join(filterset.programs)}. The upmix ({u.method}, window {u.window}, hop {u.hop}) is not "
         "part of the bundle: without one, feed left and right and leave the centre silent.",
-        "The look-ahead limiter is not part of it: hold each driver under its sweetspot_limits (full scale = 1).",
+        "Guard and SPL limiter are not part of it: hold each driver under its sweetspot_limits (full scale = 1).",
         "Taps are stored last first ({b[N-1] ... b[0]}), as CMSIS-DSP's arm_fir_f32 and arm_fir_q31 expect them.",
     )
     return Bundle(files, lines, f"cc -O2 -o check {PROGRAM} -lm && ./check")

@@ -56,7 +56,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         "Build it here (a C compiler and the package lv2-dev), then put the folder as sweetspot.lv2 where hosts look: "
         "~/.lv2, or any folder named in LV2_PATH.",
     )
-    return Bundle(made, lines, f"make lv2 && jalv {uri}")
+    return Bundle(made, lines, f"make lv2 && LV2_PATH=$(dirname $PWD) jalv {uri}")
 
 
 def address(filterset: FilterSet) -> str:

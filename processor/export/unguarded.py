@@ -53,8 +53,25 @@ def without_guard(filterset: FilterSet, engine: str, options: Options | None = N
         return filterset, 0.0, ""
     cost = -float(db(gain))
     note = (
-        f"For {engine}, without a guard, the filters' gain is lowered by {cost:.1f} dB: full-scale stereo keeps to the "
-        f"ceiling and to the rig's SPL limit. It plays {cost:.1f} dB lower than sweetspot process, minus what guard "
-        f"and SPL limiter take there from loud programme; the c, lv2 and pipewire exports have both and keep the level."
+        f"For {engine}, without a guard, the filters' gain is lowered by {cost:.1f} dB: full-scale stereo keeps to "
+        f"{_kept(filterset)}. It plays {cost:.1f} dB lower than sweetspot process, minus what guard and SPL limiter "
+        f"take there from loud programme; the c, lv2 and pipewire exports have both and keep the level."
     )
     return filterset.scaled(gain), cost, note
+
+
+def bare_note(filterset: FilterSet) -> str:
+    """What filters at their own level need of whatever runs them: see :func:`sines_gain`."""
+    over = round(-float(db(sines_gain(filterset))), 1) + 0.0
+    passes = f"passes {_kept(filterset)} by up to {over:.1f} dB: lower the input by as much, or add both"
+    return (
+        f"These are the filters alone, as loud as sweetspot process plays them, without its upmix "
+        f"({filterset.upmix.method}), SPL limiter and guard: full-scale programme "
+        f"{passes if over > 0.0 else f'keeps to {_kept(filterset)} without them'}."
+    )
+
+
+def _kept(filterset: FilterSet) -> str:
+    """The limits that are known, in words."""
+    ceiling = f"the ceiling of {float(db(filterset.ceiling)):.1f} dBFS"
+    return ceiling if filterset.unheld_text else f"{ceiling} and the rig's SPL limit"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sweetspot.processor.export.bundles import Bundle, description, notes, pair_name, wave
 from sweetspot.processor.export.options import Options
+from sweetspot.processor.export.unguarded import bare_note
 from sweetspot.processor.filterset import FilterSet
 
 
@@ -21,4 +22,4 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     order = (
         f"all.wav holds {programs * drivers} channels: all of {filterset.programs[0]} first, then of the next program"
     )
-    return Bundle(files, (first, order), "load the WAV files in any convolver")
+    return Bundle(files, (first, bare_note(filterset), order), "load the WAV files in any convolver")

@@ -23,8 +23,8 @@ from sweetspot.processor.export.engines import ENGINES, bundle
 from sweetspot.processor.export.firmware import shift
 from sweetspot.processor.export.options import Options, linear
 from sweetspot.processor.export.running import engine_check
-from sweetspot.processor.export.unguarded import without_guard
-from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.export.unguarded import sines_gain, without_guard
+from sweetspot.processor.filterset import NO_DETECTORS, FilterSet
 from sweetspot.processor.partition import PartitionedMatrix
 from sweetspot.rigs.errors import BadInput
 from tests.filter_sets import filter_set
@@ -38,13 +38,15 @@ def wired(drivers: int) -> tuple[int, ...]:
     return (4, 1, *(c + 2 for c in range(3, drivers + 1)))[:drivers] if drivers > 1 else (2,)
 
 
-def crooked(drivers: int = 5, taps: int = 300, fs: int = 48000, gain: float = 1.0) -> FilterSet:
+def crooked(
+    drivers: int = 5, taps: int = 300, fs: int = 48000, gain: float = 1.0, detectors: Real = NO_DETECTORS
+) -> FilterSet:
     rng = np.random.default_rng(drivers)
     h = rng.standard_normal((3, drivers, taps)) * np.exp(-np.arange(taps) / 60.0)
     names = ("front left", "é/top", "c", "d", "e", *(f"x{i}" for i in range(20)))[:drivers]
     taps = gain * h / np.abs(h).sum(axis=(0, 2)).max()
     more = {"fs": fs, "drivers": names, "channels": wired(drivers), "delay_samples": 3, "headroom_db": 1.0}
-    return filter_set(taps, "soft-projection", unit_serial="SN-1", **more)
+    return filter_set(taps, "soft-projection", unit_serial="SN-1", detectors=detectors, **more)
 
 
 def needs(program: str) -> pytest.MarkDecorator:
@@ -364,3 +366,38 @@ def test_engines_without_a_guard_get_a_gain_that_keeps_full_scale_sines_to_the_c
     assert worst <= 1.001 * loud.ceiling
     assert without_guard(loud, "lv2", options) == (loud, 0.0, "")
     assert without_guard(lowered, "camilladsp", options)[1:] == (0.0, "")
+
+
+def heard(gain: float) -> np.ndarray:
+    """Detectors, of the filters and of the bypass, for which the sound pressure over the limit is this gain."""
+    made = np.zeros((2, 3, 8))
+    made[..., 0] = gain
+    return made
+
+
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_an_spl_limit_that_nobody_can_hold_is_stated_with_every_export(engine: str) -> None:
+    known, unknown = (crooked(detectors=d) for d in (heard(0.1), NO_DETECTORS))
+    texts = [bundle(one, engine).everything()["README.txt"].decode() for one in (known, unknown)]
+    assert ["SPL limit is not held" in text for text in texts] == [False, True]
+
+
+def test_a_gain_for_the_ceiling_promises_no_spl_limit_that_is_not_known() -> None:
+    loud = crooked(3, 300, 47872, gain=9.0)
+    known = replace(loud, detectors=heard(0.1))
+    notes = [without_guard(one, "ffmpeg")[2] for one in (known, loud)]
+    assert ["dBFS and the rig's SPL limit" in note for note in notes] == [True, False]
+
+
+@pytest.mark.parametrize("engine", ["wav", "rew", "mat", "sofa"])
+def test_filters_at_their_own_level_state_what_they_pass(engine: str) -> None:
+    quiet = crooked(gain=0.001, detectors=heard(0.1))
+    loud = replace(quiet, detectors=heard(20.0))
+    over = -20 * np.log10(sines_gain(loud))
+    assert over == pytest.approx(20 * np.log10(2 * 20.0 / 2**0.5), abs=0.01)
+    assert f"by up to {over:.1f} dB" in bundle(loud, engine).everything()["README.txt"].decode()
+    assert "without them" in bundle(quiet, engine).everything()["README.txt"].decode()
+
+
+def test_the_command_in_a_plug_ins_notes_finds_it(tmp_path: Path) -> None:
+    assert "LV2_PATH=$(dirname $PWD) jalv" in bundle(crooked(), "lv2").use

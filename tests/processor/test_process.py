@@ -95,6 +95,7 @@ def test_the_command_says_what_it_did(tmp_path: Path, run_folder: Path) -> None:
     assert data["drivers"] == ["one", "two", "three", "four", "five"]
     assert len(data["peak_dbfs"]) == len(data["rms_dbfs"]) == 5
     assert data["resampled_from"] == 44100
+    assert data["spl_limit_held"] is False, "filters without detectors"
     assert "44100 Hz, resampled to the filters' 48000 Hz" in outcome.stderr
     assert sf.info(out).subtype == "PCM_24"
 

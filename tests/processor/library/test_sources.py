@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from sweetspot.processor.export import Options, Places
 from sweetspot.processor.export.c_library import blob_of
@@ -46,4 +47,33 @@ def test_the_sanitizers_find_nothing(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_example_is_short() -> None:
-    assert len(source_files("hosts/example.c")["example.c"].splitlines()) <= 60
+    assert len(source_files("hosts/example.c")["example.c"].splitlines()) <= 66
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype", "channels", "off_hz", "code"),
+    [
+        ("WAV", "FLOAT", 2, 0, 0),
+        ("WAVEX", "FLOAT", 2, 0, 0),
+        ("WAV", "PCM_16", 2, 0, 2),
+        ("WAV", "PCM_32", 2, 0, 2),
+        ("WAVEX", "PCM_24", 2, 0, 2),
+        ("WAV", "FLOAT", 1, 0, 2),
+        ("WAV", "FLOAT", 2, -3900, 2),
+    ],
+)
+def test_the_example_refuses_samples_that_it_cannot_read(
+    folder: Path, tmp_path: Path, form: str, subtype: str, channels: int, off_hz: int, code: int
+) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is absent: apt-get install gcc libc6-dev")
+    filters = crooked()
+    (tmp_path / "unit.blob").write_bytes(blob_of(filters))
+    soundfile.write(tmp_path / "in.wav", np.full((4800, channels), 0.1), filters.fs + off_hz, subtype, format=form)
+    if not (folder / "host").exists():
+        line = ["gcc", "-O1", "-o", "host", "example.c", *SOURCES, "-lm"]
+        subprocess.run(line, cwd=folder, check=True)
+    line = [str(folder / "host"), "unit.blob", "in.wav", "out.f32"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert code or np.fromfile(tmp_path / "out.f32", dtype="<f4").any()

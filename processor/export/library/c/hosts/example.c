@@ -25,13 +25,19 @@ static unsigned char *load(const char *path, size_t *bytes)
 int main(int argc, char **argv)
 {
     size_t blob_bytes = 0, wav_bytes = 0, at = 44;
+    uint32_t rate = 0u;
     unsigned char *blob = argc == 4 ? load(argv[1], &blob_bytes) : NULL;
     unsigned char *wav = argc == 4 ? load(argv[2], &wav_bytes) : NULL;
     FILE *out = argc == 4 ? fopen(argv[3], "wb") : NULL;
     sweetspot_info info;
-    int code = sweetspot_check(blob, blob_bytes, 0u, &info);
-    if (code != SWEETSPOT_OK || wav_bytes < at || out == NULL) {
-        (void) fprintf(stderr, "use: example UNIT.blob IN.wav OUT.f32 (blob: %s)\n", sweetspot_text(code));
+    /* a WAV header has the format at 20, or at 44 (3: float), channels at 22, the rate at 24, the bits of a sample at 34 */
+    if (wav_bytes > at && wav[wav[20] == 0xFEu ? 44 : 20] == 3u && wav[22] == 2u && wav[34] == 32u) {
+        memcpy(&rate, wav + 24, sizeof rate);
+    }
+    int code = sweetspot_check(blob, blob_bytes, rate, &info);
+    if (code != SWEETSPOT_OK || rate == 0u || out == NULL) {
+        (void) fprintf(stderr, "use: example UNIT.blob IN.wav OUT.f32 (blob: %s; IN.wav: %s)\n", sweetspot_text(code),
+                       rate == 0u ? "two channels of 32-bit float samples are needed" : "ok");
         return 2;
     }
     while (at + 8u < wav_bytes && memcmp(wav + at - 8u, "data", 4) != 0) {
