@@ -240,7 +240,7 @@ def operator(verdict: Verification, unit: str, *, golden: bool = False) -> str:
 
 ACTIONS = {
     "": "put the unit aside for repair, with its report.",
-    "head moved": "put the dummy head back on its mark and verify again.",
+    "head moved": "put the dummy head back on its mark, check the room's temperature and verify again.",
     "bypassed": "switch the processor on and verify again.",
     "other filter set": "load this unit's filters and verify again.",
     "left-right swap": "swap the two program cables and verify again.",
@@ -248,6 +248,9 @@ ACTIONS = {
     "drivers swapped": "check the order of the amplifier's cables and verify again.",
     "sampling rate": "set the processor to the filters' sampling rate and verify again.",
     "level": "check the volume of the amplifier and verify again.",
+    "ear polarity": "check that ear's cable and its preamplifier's phase switch, and verify again.",
+    "polarity of all": "check the processor's polarity and the amplifier's cables, and verify again.",
+    "program polarity": "check that program's cable and verify again.",
     "ear gain": "calibrate the dummy head's microphones and verify again.",
     "ear response": "check and calibrate that ear's microphone, and verify again.",
     "response": "check equalisers and tone controls of processor and amplifier, and verify again.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -147,20 +147,27 @@ def of_patch(observed: Observation) -> Iterator[Finding]:
         text = "low SNR, clipped or disturbed captures: the wiring cannot be determined"
         yield Finding("patch", "all", "untold", text)
         return
+    if not verdict.found:
+        text = (
+            f"only {100.0 * verdict.explained:.0f} % of the arrivals fit the rig file under any wiring: reverberation "
+            "hides the direct sound, or drivers and microphones stand elsewhere; the wiring cannot be determined"
+        )
+        yield Finding("patch", "all", "untold", text, {"explained": verdict.explained})
+        return
     best = verdict.best
-    doubt = ""
-    if verdict.others:
-        doubt = "; or else " + ", or ".join(_patch_text(rig, p) for p in verdict.others[:3])
+    doubt = "".join(f"; or else {_patch_text(rig, p)}" for p in verdict.others[:3])
     for output, driver in enumerate(best.driver_at):
         if output != driver:
             is_, wanted = rig.driver[driver].name, rig.driver[output].name
             text = f"driver {is_!r} is connected in place of {wanted!r} (output {rig.driver[output].channel}){doubt}"
             yield Finding("patch", wanted, "fail", text, {"heard": is_, "output": rig.driver[output].channel})
+            doubt = ""  # once
     for place, mic in enumerate(best.mic_at):
         if place != mic:
             is_, wanted = rig.mic[mic].name, rig.mic[place].name
             text = f"microphone {is_!r} is connected in place of {wanted!r} (input {rig.mic[place].channel}){doubt}"
             yield Finding("patch", wanted, "fail", text, {"heard": is_, "input": rig.mic[place].channel})
+            doubt = ""
     yield from _ambiguous(observed, verdict)
     if best.driver_at == tuple(range(len(rig.driver))) and best.mic_at == tuple(range(len(rig.mic))):
         by = "their levels and arrivals in the reference" if observed.from_reference else "arrivals, ears and bands"
@@ -177,9 +184,19 @@ def _ambiguous(observed: Observation, verdict: WiringVerdict) -> Iterator[Findin
         ("driver", rig.driver_names, verdict.ambiguous_drivers),
         ("microphone", tuple(m.name for m in rig.mic), verdict.ambiguous_mics),
     ):
-        for a, b in sorted({(min(p), max(p)) for p in pairs}):
-            text = f"{what}s {names[a]!r} and {names[b]!r} respond alike: a swap would go undetected{advice}"
-            yield Finding("patch", f"{names[a]}, {names[b]}", "untold", text)
+        for alike in _groups(pairs):
+            each = [repr(names[i]) for i in alike]
+            text = f"{what}s {', '.join(each[:-1])} and {each[-1]} respond alike: a swap would go undetected{advice}"
+            yield Finding("patch", ", ".join(names[i] for i in alike), "untold", text)
+
+
+def _groups(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Sets of which each member is in a pair with another, in order."""
+    groups: list[set[int]] = []
+    for pair in pairs:
+        joined = [g for g in groups if g & set(pair)]
+        groups = [g for g in groups if g not in joined] + [set(pair).union(*joined)]
+    return sorted(sorted(g) for g in groups)
 
 
 def _patch_text(rig: Description, patch: Patch) -> str:
@@ -195,7 +212,7 @@ def _patch_text(rig: Description, patch: Patch) -> str:
 
 def of_places(observed: Observation) -> Iterator[Finding]:
     """Microphones farther or nearer than in the rig file."""
-    if observed.patch is None or observed.loops[0].input is None:
+    if observed.patch is None or not observed.patch.found or observed.loops[0].input is None:
         return
     c = speed_of_sound(observed.rig.environment.temperature_c)
     for mic, late in zip(observed.rig.mic, observed.patch.late, strict=True):
@@ -209,6 +226,9 @@ def of_places(observed: Observation) -> Iterator[Finding]:
 
 def of_polarity(observed: Observation) -> Iterator[Finding]:
     """Drivers and microphones that turn the sign over: the fewest that explain all signs."""
+    if observed.patch is not None and not observed.patch.found:
+        yield Finding("polarity", "all", "untold", "the direct sound is not found: polarities cannot be determined")
+        return
     order_out = observed.patch.best.driver_at if observed.patch else tuple(range(len(observed.rig.driver)))
     order_in = observed.patch.best.mic_at if observed.patch else tuple(range(len(observed.rig.mic)))
     wanted = observed.expected.sign[np.ix_(order_in, order_out)]

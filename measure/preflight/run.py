@@ -308,7 +308,7 @@ def _about_stage(
         return [Finding("stage", stage.driver, "pass", "answers, and is at the commanded angle")]
     field = "turn" if stage.turns == "device" else "yaw"
     degrees = float(np.degrees(getattr(poses[1], field)))
-    if observed.patch is None:
+    if observed.patch is None or not observed.patch.found:
         return [
             Finding(
                 "stage",

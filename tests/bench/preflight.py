@@ -99,8 +99,8 @@ def judged(findings: list[Finding], wanted: set[tuple[str, str]]) -> str:
     if failed == wanted:
         return "found"
     undecided = {f.subject for f in findings if f.outcome == "untold"}
-    pair = sorted(subject for _, subject in wanted)
-    if not failed and any(sorted(u.split(", ")) == pair for u in undecided):
+    pair = {subject for _, subject in wanted}
+    if not failed and any(pair <= set(u.split(", ")) for u in undecided):
         return "said"
     also = " ".join(f.text.partition("or else")[2] for f in findings if f.outcome == "fail")
     if also and all(f"'{subject}'" in also for subject in pair):

@@ -36,9 +36,9 @@ HEAD_M = 1.6
 PLACES = [(0.0, 0.01, 0.02), (0.03, -0.02, -0.09), (-0.02, 0.04, 0.12)]
 
 
-def paths(shift: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> np.ndarray:
+def paths(shift: tuple[float, float, float] = (0.0, 0.0, 0.0), c: float = 343.0) -> np.ndarray:
     """Points on a rigid sphere to two points where the ears are, ``(position, ear, driver, f)``; delays kept."""
-    k = 2.0 * np.pi * F / 343.0
+    k = 2.0 * np.pi * F / c
     around = np.arctan2(AT[:, 1], AT[:, 0])
     out = np.empty((len(PLACES), 2, 3, len(F)), dtype=complex)
     for i, (x, y, yaw) in enumerate(PLACES):
@@ -98,6 +98,14 @@ def bell(centre: float, db: float, q: float = 2.5) -> np.ndarray:
     return (x**2 + x * g / q + 1.0) / (x**2 + x / (g * q) + 1.0)
 
 
+def one_input_inverted(side: int) -> np.ndarray:
+    """The stimuli of left, right and both where that input has the opposite sign: what both share is no centre."""
+    signs = np.array([1.0, 1.0])
+    signs[side] = -1.0
+    left, right = signs[:, None, None] * weights()[:2]
+    return np.stack([left, right, left + right])
+
+
 def plain() -> np.ndarray:
     w = np.zeros((3, 3, len(F)), dtype=complex)
     w[0, 1] = w[1, 2] = w[2, 1] = w[2, 2] = 0.3
@@ -120,6 +128,10 @@ def plain() -> np.ndarray:
         (lambda: scene(w=plain(), late=0.0031), "bypassed", "not active"),
         (lambda: scene(h=louder(1, 1.5)), "ear gain", "the right ear is 1.5 dB high"),
         (lambda: scene(h=louder(0, -2.0)), "ear gain", "the left ear is 2.0 dB low"),
+        (lambda: scene(h=at_ear(0, -np.ones(len(F)))), "ear polarity", "the left ear has its polarity inverted"),
+        (lambda: scene(h=at_ear(1, -np.ones(len(F))), late=0.0021, timed=False), "ear polarity", "the right ear"),
+        (lambda: scene(w=-weights()), "polarity of all", "everything has its polarity inverted"),
+        (lambda: scene(w=one_input_inverted(1)), "program polarity", "the right program has its polarity inverted"),
         (lambda: scene(w=changed(1, bell(1800.0, 6.0))), "driver response", "'left' has changed from"),
         (lambda: scene(w=changed(0, bell(600.0, -5.0))), "driver response", "'woofer' has changed from"),
         (lambda: scene(h=paths((0.05, 0.0, 0.0))), "head moved", "5.0 cm farther"),
@@ -509,10 +521,20 @@ def test_the_narrowest_band_may_be_one_sixth_octave() -> None:
 
 
 def test_a_head_is_described_by_where_it_went() -> None:
-    away = head_faults._place(-0.021, -0.013, -0.5)
+    away = head_faults._place(-0.021, -0.013, -0.5, HEAD_M)
     assert away == "the head is 2.1 cm nearer and 1.3 cm to the right, turned by 28.6 degrees to the right"
-    near = head_faults._place(0.021, 0.013, 0.5)
+    near = head_faults._place(0.021, 0.013, 0.5, HEAD_M)
     assert near == "the head is 2.1 cm farther and 1.3 cm to the left, turned by 28.6 degrees to the left"
+
+
+@pytest.mark.parametrize("kelvin", [8.0, -5.0])
+def test_warmer_air_is_named_beside_a_nearer_head(kelvin: float) -> None:
+    """Both change all delays alike; the head's place alone would send the operator to move it."""
+    s = replace(scene(), heard=scene(h=paths(c=343.0 * np.sqrt(1.0 + kelvin / 293.0))).heard)
+    cause = diagnosis.ranked(diagnosis.causes(s, NAMES, AT, HEAD_M))[0]
+    assert cause.name == "head moved"
+    air = f"or the air is {abs(kelvin):.0f} K {'warmer' if kelvin > 0 else 'colder'} than in the session"
+    assert cause.text.endswith(air), cause
 
 
 def test_the_three_best_causes_are_reported_each_with_its_share() -> None:

@@ -236,6 +236,38 @@ def test_arrivals_lost_in_reverberation_do_not_undo_the_patch(crooked_text: str)
     assert np.array(found.late) == pytest.approx(320e-6, abs=100e-6)
 
 
+def test_late_reverberation_folded_ahead_of_the_direct_sound_is_not_its_arrival() -> None:
+    """Twelve drivers leave windows of 43 ms: of a decay of 1 s, late parts fold into the time ahead of the sound."""
+    fs, window_s, late_s = 48000, 2048 / 48000, 0.01173
+    f = np.arange(5, 800) / window_s
+    rng = np.random.default_rng(4)
+    t = np.arange(4 * fs // 10) / fs
+    for _ in range(20):
+        decay = rng.standard_normal(len(t)) * 10.0 ** (-3.0 * t) * (t > 0.004)
+        folded = np.resize(np.append(decay, np.zeros(-len(decay) % 2048)), (-(-len(decay) // 2048), 2048)).sum(axis=0)
+        room = np.fft.rfft(folded)[5:800] * np.exp(-2j * np.pi * f * late_s)
+        direct = np.exp(-2j * np.pi * f * late_s)
+        room *= 10.0 ** (6.0 / 20.0) * np.linalg.norm(direct) / np.linalg.norm(room)
+        assert heard.first_arrival(direct + room, f, window_s) == pytest.approx(late_s, abs=60e-6)
+
+
+def test_arrivals_that_no_wiring_explains_accuse_none(crooked_text: str) -> None:
+    """Arrivals anywhere in the window: neither another wiring nor places nor a turn follow from them."""
+    rig = parse(crooked_text, Path())
+    poses = [Pose(), Pose(turn=1.0)]
+    expected = from_geometry(rig, poses)
+    for seed in range(5):
+        anywhere = np.random.default_rng(seed).uniform(0.0, 0.04, expected.arrival.shape)
+        one = [
+            PathResponses(np.full((*a.shape, len(OCTAVES)), 60.0), expected.level_db, a, expected.sign, (), ())
+            for a in anywhere
+        ]
+        turns = {s: from_geometry(rig, [replace(p, turn=s * p.turn) for p in poses]) for s in (1, -1, 0)}
+        found = wiring.find(one, [0, 1, 2], None, turns)
+        assert not found.found
+        assert (found.best.exchanged, found.others) == (0, ())
+
+
 def test_a_driver_turned_over(checked: Check) -> None:
     for output, name in ((5, "woofer"), (1, "left"), (3, "right")):
         wrong = failed(checked(plugs={output: (output, -1.0)}))
@@ -515,6 +547,16 @@ def test_what_cannot_be_decided_is_reported(checked: Check, crooked_text: str, t
     undecided = [f for f in findings if f.outcome == "untold"]
     assert [f.subject for f in undecided] == ["woofer, left"]
     assert not failed(findings)
+
+
+def test_drivers_that_respond_alike_are_named_together(checked: Check, crooked_text: str, tmp_path: Path) -> None:
+    alike = crooked_text.replace("at = [0.05, 0.06, 0.01]", "at = [0.01, 0.08, 0.0]")
+    alike = alike.replace("at = [0.03, -0.07, 0.0]", "at = [0.01, 0.08, 0.0]")
+    for band in ("[80, 15000]", "[100, 18000]"):
+        alike = alike.replace(f"band_hz = {band}", "band_hz = [120, 20000]")
+    untold = [f for f in checked(rig=parse(alike, folder=tmp_path)) if f.outcome == "untold"]
+    assert untold[0].subject == "woofer, left, right"
+    assert "drivers 'woofer', 'left' and 'right' respond alike" in untold[0].text
 
 
 def test_arrivals_are_those_of_a_rigid_sphere(crooked: Description, lab_rig: Any) -> None:

@@ -96,6 +96,8 @@ def causes(
         *driver_faults.banded(s, p, drivers),
         *_swapped(s, drivers),
         *_sides(s),
+        *_inverted(s),
+        *head_faults.inverted(s),
         *head_faults.ear_gain(s, p),
         *head_faults.banded(s, p),
         *_centre(s),
@@ -129,6 +131,16 @@ def _swapped(s: Residual, names: Sequence[str]) -> Found:
 def _sides(s: Residual) -> Found:
     yield "left-right swap", "left and right are swapped", s.left_over(s.predicted(w=s.w[[1, 0, 2]])), 0
     yield "ears swapped", "the two ears are swapped", s.left_over(s.predicted(h=s.h[:, ::-1])), 0
+
+
+def _inverted(s: Residual) -> Found:
+    """Everything, or one input of the processor, with the opposite sign: what both have in common is then a side."""
+    left, right = s.w[:2]
+    message = "everything has its polarity inverted: all drivers, all inputs or the loopback"
+    yield "polarity of all", message, s.left_over(s.predicted(w=-s.w)), 0
+    for name, w in (("left", [-left, right, right - left]), ("right", [left, -right, left - right])):
+        message = f"the {name} program has its polarity inverted: its input or cable"
+        yield "program polarity", message, s.left_over(s.predicted(w=np.stack(w))), 0
 
 
 def _centre(s: Residual) -> Found:

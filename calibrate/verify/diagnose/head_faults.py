@@ -21,6 +21,22 @@ STARTS = ((0.03, 0.0, 0.0), (0.06, 0.0, 0.0), (0.09, 0.0, 0.0), (0.0, 0.03, 0.0)
 
 EAR_M = 0.0875
 
+UNMOVED_M, UNMOVED_SHARE, UNMOVED_RAD = 0.003, 0.3, np.radians(0.5)
+"""A head that moved by less to the side (m, and the share of the way nearer or farther), and turned by less, is only
+nearer or farther: warmer air does the same."""
+
+ROOM_K, MOST_KELVIN = 293.0, 15.0
+"""Temperature of a room, K; largest change of it that is named."""
+
+
+def inverted(s: Residual) -> Found:
+    """One ear's microphone with its polarity inverted."""
+    for ear, name in enumerate(("left", "right")):
+        h = s.h.copy()
+        h[:, ear] *= -1.0
+        text = f"the {name} ear has its polarity inverted: its microphone or cable"
+        yield "ear polarity", text, s.left_over(s.predicted(h=h)), 0
+
 
 def ear_gain(s: Residual, p: Complex) -> Found:
     """One ear's microphone, or its preamplifier, at another gain."""
@@ -78,7 +94,7 @@ def moved(s: Residual, at: Float, distance_m: float) -> Found:
 
     best = least_squares(rest(low), coarse, x_scale=[0.01, 0.01, 0.05], max_nfev=25).x
     left = power(low, best) + min(power(high, best), power(high, np.zeros(3)))
-    yield "head moved", _place(*best), left, 3
+    yield "head moved", _place(*best, distance_m), left, 3
 
 
 def _turned(x: Float, at: Float, distance_m: float, f: Float) -> Complex:
@@ -92,8 +108,14 @@ def _turned(x: Float, at: Float, distance_m: float, f: Float) -> Complex:
     return np.asarray(np.exp(-2j * np.pi * late[None, :, :, None] * f) * (way[0] / way[1])[None, :, :, None])
 
 
-def _place(x: float, y: float, yaw: float) -> str:
+def _place(x: float, y: float, yaw: float, distance_m: float) -> str:
     away = f"{abs(100 * x):.1f} cm {'farther' if x > 0 else 'nearer'}"
     aside = f"{abs(100 * y):.1f} cm to the {'left' if y > 0 else 'right'}"
+    if abs(y) < UNMOVED_M + UNMOVED_SHARE * abs(x) and abs(yaw) < UNMOVED_RAD:
+        kelvin = 2.0 * ROOM_K * abs(x) / distance_m  # the speed of sound rises with the root of temperature
+        if not 0.5 < kelvin < MOST_KELVIN:
+            return f"the head is {away}"
+        air = f"the air is {kelvin:.0f} K {'warmer' if x < 0 else 'colder'} than in the session"
+        return f"the head is {away}, or {air}"
     side = "left" if yaw > 0 else "right"
     return f"the head is {away} and {aside}, turned by {abs(np.degrees(yaw)):.1f} degrees to the {side}"

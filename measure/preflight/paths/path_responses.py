@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sweetspot.measure.delays import vertex
 from sweetspot.measure.preflight.paths.multitone import ResponseMatrix, signal_over_noise
 from sweetspot.rigs.acoustics import fft
-from sweetspot.rigs.units import Complex, Float, db, power_db
+from sweetspot.rigs.units import Complex, Float, db, from_db, power_db
 
 OCTAVES: tuple[float, ...] = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
 HEARD_DB = 10.0
@@ -25,6 +25,11 @@ REACH_S = 0.0015
 
 FIRST_DB = 10.0
 """The first peak of the envelope that is at most so far below its largest is the arrival."""
+
+DIFFUSE_DB = 12.0
+"""And it is at least so far above the envelope's median: with many drivers the combs' window is short, and the late
+reverberation of a live room, which is everywhere in it, also comes before the direct sound. Its envelope is Rayleigh
+distributed: it exceeds this with a probability of 2e-5."""
 
 GATE_S = 0.002
 COARSE_HZ = 2000.0
@@ -205,7 +210,8 @@ def first_arrival(g: Complex, f: Float, window_s: float) -> float:
     envelope = np.abs(fft.ifft(weighted, size))
     step = window_s / size
     peaks = (envelope >= np.roll(envelope, 1)) & (envelope > np.roll(envelope, -1))
-    strong = np.flatnonzero(peaks & (envelope > envelope.max() * 10.0 ** (-FIRST_DB / 20.0)))
+    least = max(envelope.max() * from_db(-FIRST_DB), np.median(envelope) * from_db(DIFFUSE_DB))
+    strong = np.flatnonzero(peaks & (envelope > min(least, 0.9 * envelope.max())))
     late = np.where(
         strong * step > 0.97 * window_s, strong - size, strong
     )  # what comes at zero may seem to come before

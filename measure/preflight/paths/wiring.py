@@ -31,6 +31,10 @@ NOTHING_DB = -200.0
 WORST = 16.0
 """Largest penalty of one arrival or octave, so that one outlier does not decide."""
 
+EXPLAINED = 0.5
+"""Share of the arrivals that the best patch must explain, each within four sigmas: with less they are not those of
+the direct sound, and no patch follows from them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patch:
@@ -74,13 +78,15 @@ class WiringVerdict:
     Parameters
     ----------
     best
-        The patch; the rig's own unless another one is better for sure.
+        The patch; the rig's own unless another one is better for sure and explains the arrivals.
     others
         Patches that explain it nearly as well as the best one, with as few exchanges.
     ambiguous_drivers, ambiguous_mics
         Pairs that could be exchanged without the check noticing.
     late
         ``(mic,)`` s by which sound comes later than expected at the best patch: a distance that is not the rig's.
+    explained
+        Share of the arrivals that the patch of least cost explains, each microphone's up to its delay.
     """
 
     best: Patch
@@ -88,6 +94,12 @@ class WiringVerdict:
     ambiguous_drivers: tuple[tuple[int, int], ...]
     ambiguous_mics: tuple[tuple[int, int], ...]
     late: tuple[float, ...]
+    explained: float = 1.0
+
+    @property
+    def found(self) -> bool:
+        """Whether the arrivals are those of the direct sound, so that the patch follows from them."""
+        return self.explained >= EXPLAINED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,8 +199,11 @@ def _judged(
                 unclear_drivers.append((moved[0], moved[1]))
             if near and len(mics) == 2 and not moved:
                 unclear_mics.append((mics[0], mics[1]))
+    explained = _explained(evidence, expectations[best.turned], best)
+    if explained < EXPLAINED:
+        best, others = straight, ()
     late = _late(evidence, expectations[best.turned], best.mic_at)
-    return WiringVerdict(best, others, tuple(unclear_drivers), tuple(unclear_mics), tuple(late.tolist()))
+    return WiringVerdict(best, others, tuple(unclear_drivers), tuple(unclear_mics), tuple(late.tolist()), explained)
 
 
 def _mic_orders(count: int, alive: NDArray[np.bool_]) -> Iterator[tuple[int, ...]]:
@@ -228,6 +243,15 @@ def _costs(evidence: _Evidence, expected: Expected, mics: tuple[int, ...], alive
     if evidence.ears is not None and len(expected.apart):
         cost += _apart_cost(evidence, expected, mics, alive)
     return np.asarray(cost + _level_cost(evidence, expected, mics))
+
+
+def _explained(evidence: _Evidence, expected: Expected, patch: Patch) -> float:
+    """Share of the arrivals that a patch explains; 1 without any."""
+    late = _late(evidence, expected, patch.mic_at)
+    wanted = expected.arrival[:, list(patch.mic_at)][:, :, list(patch.driver_at)]
+    sigmas = (evidence.arrival - late[:, None] - wanted) / expected.arrival_sigma[:, None, None]
+    there = np.isfinite(sigmas)
+    return float(np.mean(sigmas[there] ** 2 < WORST)) if there.any() else 1.0
 
 
 def _squared(difference: Float, sigma: Float | float) -> Float:
