@@ -94,7 +94,7 @@ def moved(s: Residual, at: Float, distance_m: float) -> Found:
 
     best = least_squares(rest(low), coarse, x_scale=[0.01, 0.01, 0.05], max_nfev=25).x
     left = power(low, best) + min(power(high, best), power(high, np.zeros(3)))
-    yield "head moved", _place(*best, distance_m), left, 3
+    yield "head moved", _place(best[0], best[1], best[2], distance_m), left, 3
 
 
 def _turned(x: Float, at: Float, distance_m: float, f: Float) -> Complex:
