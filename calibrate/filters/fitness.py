@@ -6,10 +6,14 @@ import numpy as np
 
 from sweetspot.calibrate.plant import gate
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import EARS, Description
 from sweetspot.rigs.units import Float, db, power_db
+
+LEAST_HZ = 2.0 * float(band_edges(THIRD_OCTAVES)[0][-1])
+"""Lowest sampling rate, at which a response reaches into the highest third octave, Hz."""
 
 DEAD_DB = 40.0
 """A driver this far beneath the loudest one at every position and ear counts as dead, dB."""
@@ -37,9 +41,15 @@ def check(ears: ImpulseResponse, rig: Description) -> None:
     Raises
     ------
     BadInput
-        One driver; no position to design from or to score on; ears missing, swapped or the same; a driver that is dead;
-        positions that are all the same; a value that is not a number.
+        A sampling rate below :data:`LEAST_HZ`; one driver; no position to design from or to score on; ears missing,
+        swapped or the same; a driver that is dead or lost in noise; positions that are all the same; a value that is
+        not a number.
     """
+    if ears.fs < LEAST_HZ:
+        raise BadInput(
+            f"the session's sampling rate is {ears.fs} Hz: third octaves up to {THIRD_OCTAVES[-1]:g} Hz are designed "
+            f"and judged, which needs at least {LEAST_HZ:.0f} Hz; measure at a higher rate, or import responses of one"
+        )
     if len(ears.drivers) < 2:
         raise BadInput(f"the unit has one driver ({ears.drivers[0]!r}): cancelling crosstalk needs at least two")
     for use in ("design", "score"):
@@ -76,8 +86,9 @@ def _alive(ears: ImpulseResponse, rig: Description) -> None:
     snr = ears.snr_db.max(axis=(0, 1))
     for driver, name in enumerate(ears.drivers):
         if level[driver] < -DEAD_DB or snr[driver] < NOISY_DB:
+            found = "dead" if level[driver] < -DEAD_DB else "lost in noise (or in a constant offset)"
             raise BadInput(
-                f"driver {name!r} is dead: its loudest response is {level[driver]:.0f} dB re the loudest driver (at "
+                f"driver {name!r} is {found}: its loudest response is {level[driver]:.0f} dB re the loudest driver (at "
                 f"least {-DEAD_DB:g} is needed), its best SNR {snr[driver]:.0f} dB (at least "
                 f"{NOISY_DB:g}); check its wiring and channel, then measure again"
             )

@@ -179,7 +179,7 @@ def _ready(found: ImportedSet, rig: Description) -> tuple[ImportedSet, ImpulseRe
         )
     found = timed(found, speed_of_sound(rig.environment.temperature_c))
     band = judged_band(found)
-    stderr = estimated_errors(found.h, found.zero or 0) if found.errors is None else found.errors
+    stderr = estimated_errors(found.h, found.zero or 0, found.step) if found.errors is None else found.errors
     snr = snr_db(found.h, stderr, found.fs, band)
     ir = ImpulseResponse(
         found.h,

@@ -25,9 +25,12 @@ from sweetspot.rigs.units import Float
 SOUND = ("wav", "flac", "aif", "aiff")
 TEXT = ("txt", "frd")
 TAPS_S = 0.2
+"""Length of the response that a transfer function becomes, s."""
+
+INTEGER_BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+
 SHORT = 10
 """A file this many times shorter than the longest of its set was cut short."""
-"""Length of the response that a transfer function becomes, s."""
 
 EAR_NAMES = {"left": EARS[0], "l": EARS[0], "right": EARS[1], "r": EARS[1], "ear_l": EARS[0], "ear_r": EARS[1]}
 
@@ -140,6 +143,8 @@ def _ring(degrees: Float, r: float, up: Float | float = 0.0) -> NDArray[np.void]
 
 def _folder(path: Path, wish: Wish) -> list[ImportedSet]:
     listed = listing.entries(path, (*SOUND, *TEXT), wish.pattern, wish.manifest)
+    by_name = wish.manifest is None and not (wish.pattern is None and (path / listing.MANIFEST).is_file())
+    gone = listing.left_out(path, SOUND, listed) if by_name and not wish.stimulus else ""
     if wish.kind:
         listed = [replace(e, kind=wish.kind) for e in listed]
     if wish.stimulus:
@@ -147,6 +152,7 @@ def _folder(path: Path, wish: Wish) -> list[ImportedSet]:
         listed = [e for e in listed if e.path.resolve() != stimulus]
     kinds: list[SetName] = [k for k in ("ears", "polar") if any(e.kind == k for e in listed)]
     found = [_set(kind, [e for e in listed if e.kind == kind], wish) for kind in kinds]
+    found[0] = replace(found[0], notes=(gone, *found[0].notes)) if gone else found[0]
     beside = path / "rig.toml"
     if wish.manifest is None and (path / listing.MANIFEST).is_file() and beside.is_file():
         known = standard_errors.read(path / standard_errors.FILE)
@@ -164,7 +170,7 @@ def _with_errors(found: ImportedSet, known: standard_errors.StandardErrors | Non
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Read:
-    """Responses of one entry: ``h (mic, tap)`` with the names of the microphones."""
+    """Responses of one entry: ``h (mic, tap)``, names of the microphones, step of the samples (0: floats)."""
 
     entry: Entry
     h: Float
@@ -174,6 +180,7 @@ class _Read:
     unit: str
     errors: Float | None = None
     band: tuple[float, float] | None = None
+    step: float = 0.0
 
 
 def _set(kind: SetName, listed: list[Entry], wish: Wish) -> ImportedSet:
@@ -199,15 +206,17 @@ def _set(kind: SetName, listed: list[Entry], wish: Wish) -> ImportedSet:
         raise BadInput(f"{listed[0].path.parent}: responses of {taps} samples at {len(order)} positions do not fit")
     h = np.full((len(order), len(mics), len(drivers), taps), np.nan)
     errors = np.full((*h.shape[:3], taps // 2 + 1), np.nan)
+    given = dict[tuple[int, int, int], Path]()
     for r, key in zip(read, keys, strict=True):
         for row, mic in zip(r.h, r.mics, strict=True):
             at = order.index(key), mics.index(mic), drivers.index(r.entry.driver)
-            if np.isfinite(h[at][0]):
+            if at in given:
+                where = f"azimuth {key[-1]:g} degrees" if kind == "polar" else f"position {at[0] + 1}"
                 raise BadInput(
-                    f"{r.entry.path.name}: the response of {drivers[at[2]]!r} at {mic!r}, position "
-                    f"{at[0] + 1}, is given by two files"
+                    f"{r.entry.path.name}: the response of {drivers[at[2]]!r} at {mic!r}, {where}, is also in "
+                    f"{given[at].name}; leave one of them out"
                 )
-            h[at] = np.pad(row, (0, taps - len(row)))
+            h[at], given[at] = np.pad(row, (0, taps - len(row))), r.entry.path
         if r.errors is not None:
             for row, mic in zip(r.errors, r.mics, strict=True):
                 errors[order.index(key), mics.index(mic), drivers.index(r.entry.driver)] = row
@@ -232,6 +241,7 @@ def _set(kind: SetName, listed: list[Entry], wish: Wish) -> ImportedSet:
         unit=unit,
         band=read[0].band,
         errors=known,
+        step=max(r.step for r in read),
         notes=notes,
         chosen=chosen,
     )
@@ -328,11 +338,11 @@ def _response(entry: Entry) -> _Read:
     """The responses of one file, or of one of its channels."""
     if entry.path.suffix.lower().lstrip(".") in TEXT:
         found = text_file.read(entry.path, None, round(TAPS_S * 48000))
-        h, fs, zero, unit = found.h, found.fs, found.zero, found.unit
+        h, fs, zero, unit, step = found.h, found.fs, found.zero, found.unit, 0.0
     else:
-        h, fs, comment = _sound(entry.path)
+        h, fs, comment, step = _sound(entry.path)
         zero, unit = 0, "Pa/FS" if comment.startswith("sweetspot, unit ") else RELATIVE
-    return _Read(entry, _channel(entry, h), fs, zero, _mics(entry, h), unit)
+    return _Read(entry, _channel(entry, h), fs, zero, _mics(entry, h), unit, step=step)
 
 
 def _channel(entry: Entry, h: Float) -> Float:
@@ -362,12 +372,12 @@ def _mics(entry: Entry, h: Float) -> tuple[str, ...]:
 def _recorded(listed: list[Entry], wish: Wish) -> list[_Read]:
     """Recordings of one stimulus, deconvolved together."""
     assert wish.stimulus is not None
-    played, fs, _ = _sound(wish.stimulus)
+    played, fs, *_ = _sound(wish.stimulus)
     if len(played) > 1 and np.any(played[1:] != played[:1]):
         raise BadInput(f"{wish.stimulus}: {len(played)} channels that differ; one channel is needed")
     sounds: dict[Path, NDArray[np.float32]] = {}
     for e in listed:
-        x, rate, _ = _sound(e.path)
+        x, rate, *_ = _sound(e.path)
         if rate != fs:
             raise BadInput(f"{e.path.name}: {rate} Hz, the stimulus {fs} Hz: one rate is needed")
         sounds[e.path] = x.astype(np.float32)
@@ -392,14 +402,15 @@ def _recorded(listed: list[Entry], wish: Wish) -> list[_Read]:
     return read
 
 
-def _sound(path: Path) -> tuple[Float, int, str]:
-    """Samples ``(channel, samples)``, rate and comment of a file."""
+def _sound(path: Path) -> tuple[Float, int, str, float]:
+    """Samples ``(channel, samples)``, rate and comment of a file, and the step of its samples, 0 for floats."""
     try:
         with soundfile.SoundFile(mended_wave(path) or str(path)) as file:
             if file.frames * file.channels * 8 > MOST_BYTES:
                 raise BadInput(f"{path}: {file.frames * file.channels * 8 / 1e9:.1f} GB in memory; shorten it")
             if cut := broken_off(str(file.extra_info)):
                 raise BadInput(f"{path}: is truncated: its header states {cut}; copy or export it again")
-            return file.read(dtype="float64", always_2d=True).T, int(file.samplerate), str(file.comment)
+            step = 2.0 ** (1 - INTEGER_BITS[file.subtype]) if file.subtype in INTEGER_BITS else 0.0
+            return file.read(dtype="float64", always_2d=True).T, int(file.samplerate), str(file.comment), step
     except (OSError, RuntimeError, soundfile.LibsndfileError) as fault:
         raise BadInput(f"{path}: cannot be read as audio: {getattr(fault, 'strerror', None) or fault}") from fault

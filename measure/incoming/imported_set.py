@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure.plan import SetName
+from sweetspot.measure.session import LOUDEST_PA
 from sweetspot.measure.smooth import SMOOTH_BINS, running_mean
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float
@@ -56,6 +57,8 @@ class ImportedSet:
         Judged band, Hz; ``None`` to take what the rate and the length allow.
     errors
         Standard errors ``(position, mic, driver, bin)`` of the ``rfft`` of the responses; ``None`` to estimate them.
+    step
+        Of the samples of its files, which adds noise of ``step / sqrt(12)`` even where they are zero; 0 for floats.
     before
         Taps ahead of time zero in the session that was exported, so that errors belong to the same bins; ``None`` for
         :data:`BEFORE_S`.
@@ -81,6 +84,7 @@ class ImportedSet:
     unit: str = RELATIVE
     band: tuple[float, float] | None = None
     errors: Float | None = None
+    step: float = 0.0
     before: int | None = None
     closure: str = ""
     rig_text: str = ""
@@ -99,6 +103,15 @@ class ImportedSet:
             raise BadInput(
                 f"{self.kind}: position {where[0] + 1}, {self.mics[where[1]]}, {self.drivers[where[2]]}: "
                 f"sample {where[3]} is not a number"
+            )
+        largest = float(np.max(np.abs(self.h), initial=0.0))
+        if largest <= 0.0:
+            raise BadInput(f"{self.kind}: all responses are silent")
+        if largest > LOUDEST_PA:
+            raise BadInput(
+                f"{self.kind}: the responses reach {largest:.3g}; at most {LOUDEST_PA:g} (pascal for a full-scale "
+                "sample: the pressure of the air) is possible: scale all files by one factor, or export the damaged "
+                "one again"
             )
 
     @property
@@ -153,11 +166,12 @@ def judged_band(found: ImportedSet) -> tuple[float, float]:
     return float(np.clip(round(2.0 / seconds), 20, 500)), float(min(20000.0, 0.45 * found.fs))
 
 
-def estimated_errors(h: Float, zero: int) -> Float:
+def estimated_errors(h: Float, zero: int, step: float = 0.0) -> Float:
     """Standard error ``(..., bin)`` of the ``rfft`` of responses ``(..., tap)``, from their own tails.
 
     Of the later half, without what is often faded out, the quietest stretch counts as noise; in a response that ends
     before the room has died away this is an upper limit of the noise. Smoothed over nine bins.
+    Samples in steps of ``step`` have at least the noise of rounding.
     """
     n = h.shape[-1]
     support = np.flatnonzero(np.abs(h).reshape(-1, n).max(axis=0) > 0.0)
@@ -174,4 +188,4 @@ def estimated_errors(h: Float, zero: int) -> Float:
     near = np.clip(np.round(np.arange(bins) * size / n).astype(int), 0, least.shape[-1] - 1)
     noise = running_mean(least, min(SMOOTH_BINS, least.shape[-1]))[..., near] * n
     floor = FLOOR**2 * np.mean(np.abs(np.fft.rfft(h, axis=-1)) ** 2, axis=-1, keepdims=True)
-    return np.asarray(np.sqrt(np.maximum(noise, floor)))
+    return np.asarray(np.sqrt(np.maximum(np.maximum(noise, step**2 / 12.0 * n), floor)))

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from sweetspot.measure.plan import SETS, SetName
 from sweetspot.rigs.errors import BadInput
@@ -112,8 +112,7 @@ def entries(folder: Path, endings: tuple[str, ...], pattern: str | None, manifes
     if manifest is not None:
         return _listed(manifest)
     alone = folder.is_file()
-    files = sorted(p for p in folder.iterdir() if p.is_file()) if not alone else [folder]
-    files = [p for p in files if p.suffix.lower().lstrip(".") in endings]
+    files = sorted(_of_folder(folder, endings)) if not alone else [folder] if _counts(folder, endings) else []
     if not files:
         raise BadInput(
             f"{folder}: no file ends in {', '.join(endings)}; a folder of responses or a SOFA file is needed"
@@ -152,16 +151,35 @@ def _compiled(pattern: str, mic: str = ".+?") -> re.Pattern[str]:
     return re.compile(text, re.IGNORECASE)
 
 
+def left_out(folder: Path, endings: tuple[str, ...], listed: list[Entry]) -> str:
+    """A note on files of a folder that no pattern fitted; empty where there is none, or a single file was given."""
+    gone = sorted(_of_folder(folder, endings) - {e.path for e in listed}) if folder.is_dir() else []
+    names = "; ".join([*(p.name for p in gone[:3]), *(["..."] if len(gone) > 3 else [])])
+    return f"{many(len(gone), 'file')} left out, as no pattern fits: {names}" if gone else ""
+
+
+def _of_folder(folder: Path, endings: tuple[str, ...]) -> set[Path]:
+    return {p for p in folder.iterdir() if p.is_file() and _counts(p, endings)}
+
+
+def _counts(path: Path, endings: tuple[str, ...]) -> bool:
+    """Whether a file may be a response; hidden ones are of the system, such as those that macOS puts beside others."""
+    return path.suffix.lower().lstrip(".") in endings and not path.name.startswith(".")
+
+
 def _listed(manifest: Path) -> list[Entry]:
     try:
-        text = manifest.read_text(encoding="utf-8-sig")
+        raw = manifest.read_bytes()
+        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except OSError as fault:
         raise BadInput(f"{manifest}: the manifest cannot be read: {fault.strerror}") from fault
     except UnicodeError as fault:
         raise BadInput(f"{manifest}: the manifest is no text in UTF-8 ({fault}): save it as CSV in UTF-8") from fault
-    head = text.split("\n", 1)[0]
-    table = csv.DictReader(io.StringIO(text), delimiter=";" if head.count(";") > head.count(",") else ",")
-    columns = [c.strip() for c in table.fieldnames or ()]
+    lines = io.StringIO(text, newline=None)
+    head = lines.readline()
+    lines.seek(0)
+    table = csv.DictReader(lines, delimiter=max(",;\t", key=head.count))
+    columns = [c.strip().lower() for c in table.fieldnames or ()]
     if strange := [c for c in columns if c and c not in FIELDS and not c.startswith(("noise_", "unit", "snr_"))]:
         raise BadInput(f"{manifest}: column {strange[0]!r} is not known; there are {', '.join(FIELDS)}")
     if missing := [c for c in ("file", "driver") if c not in columns]:
@@ -169,10 +187,14 @@ def _listed(manifest: Path) -> list[Entry]:
     found = []
     for row in table:
         line = f"{manifest.name}, line {table.line_num}"
-        values = {k.strip(): (v or "").strip() for k, v in row.items() if k and isinstance(v, str)}
-        path = manifest.parent / values.get("file", "")
+        values = {k.strip().lower(): (v or "").strip() for k, v in row.items() if k and isinstance(v, str)}
+        if not any(values.values()):
+            continue
+        name = values.get("file", "")
+        path = manifest.parent / name
+        path = path if path.is_file() else manifest.parent / PureWindowsPath(name).as_posix()
         if not path.is_file():
-            raise BadInput(f"{line}: {values.get('file', '')!r}: no such file in {manifest.parent}")
+            raise BadInput(f"{line}: '{name}': no such file in {manifest.parent}")
         found.append(_entry(path, values, line))
     if not found:
         raise BadInput(f"{manifest}: lists no files")

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sweetspot.measure.session.pruned import RawKept as RawKept
     from sweetspot.measure.session.pruned import figures_alone as figures_alone
     from sweetspot.measure.session.pruned import without_raw as without_raw
+    from sweetspot.measure.session.schema import LOUDEST_PA as LOUDEST_PA
     from sweetspot.measure.session.session import FILES as FILES
     from sweetspot.measure.session.session import Session as Session
 else:

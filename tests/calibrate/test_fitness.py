@@ -49,19 +49,23 @@ def test_a_sound_session_passes(ears: ImpulseResponse, rig: Description) -> None
     [
         (lambda e: dataclasses.replace(e, h=e.h[:, ::-1]), "the ears are swapped: 'woofer'"),
         (lambda e: dataclasses.replace(e, h=e.h * [[1.0], [1e-4], [1.0]]), "driver 'left' is dead.*-8. dB re"),
-        (lambda e: dataclasses.replace(e, snr_db=e.snr_db - [0.0, 0.0, 58.0]), "driver 'right' is dead.*best SNR 2 dB"),
+        (
+            lambda e: dataclasses.replace(e, snr_db=e.snr_db - [0.0, 0.0, 58.0]),
+            "'right' is lost in noise.*best SNR 2 dB",
+        ),
         (
             lambda e: dataclasses.replace(e, h=np.repeat(e.h[:1], 5, axis=0)),
             "all 5 positions recorded exactly the same",
         ),
         (lambda e: dataclasses.replace(e, h=np.repeat(e.h[:, :1], 2, axis=1)), "both ears recorded exactly the same"),
         (lambda e: e.used_for("design"), "no head position is used for 'score': give some"),
+        (lambda e: dataclasses.replace(e, fs=12000), "12000 Hz: third octaves up to 8000 Hz.*at least 14159 Hz"),
         (
             lambda e: dataclasses.replace(e, h=e.h[:, :, :1], drivers=("woofer",), snr_db=e.snr_db[:, :, :1]),
             "one driver .'woofer'.",
         ),
     ],
-    ids=["swapped", "dead", "noisy", "not moved", "one ear", "nothing to score", "one driver"],
+    ids=["swapped", "dead", "noisy", "not moved", "one ear", "nothing to score", "slow", "one driver"],
 )
 def test_what_cannot_work_is_named(
     break_it: Callable[[ImpulseResponse], ImpulseResponse], message: str, ears: ImpulseResponse, rig: Description

@@ -21,6 +21,7 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import BeamDesign, Design
 from sweetspot.measure import delays
 from sweetspot.measure.incoming import HeadWish, Wish, imported, sets, text_file
+from sweetspot.measure.incoming.imported_set import estimated_errors
 from sweetspot.measure.incoming.listing import entries
 from sweetspot.measure.incoming.sofa_file import SofaFile
 from sweetspot.measure.session import Session
@@ -443,3 +444,69 @@ def test_the_delay_of_an_envelope_is_that_of_the_sum_at_each_time(bins: int) -> 
     times = np.arange(-0.005, min(delays.ENVELOPE_S, 1.0 / np.diff(f).min()), step)
     sums = [abs(np.sum(flat * np.exp(2j * np.pi * f * t))) for t in times]
     assert delays.envelope_delay_s(f, spectrum) == times[int(np.argmax(sums))]
+
+
+def ear_files(folder: Path, names: list[str], subtype: str = "FLOAT", level: float = 0.1) -> None:
+    """Files of both ears, each another response that ends in silence."""
+    rng = np.random.default_rng(7)
+    for name in names:
+        x = level * rng.standard_normal((2400, 2)) * np.exp(-np.arange(2400) / 40.0)[:, None]
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / name, x, 48000, subtype=subtype)
+
+
+@pytest.mark.parametrize(("separator", "encoding"), [(",", "utf-8-sig"), (";", "utf-8"), ("\t", "utf-16")])
+def test_a_manifest_is_read_as_spreadsheets_on_windows_write_it(tmp_path: Path, separator: str, encoding: str) -> None:
+    """Capital names of columns, backslashes, decimal commas, empty rows at the end, tabs in UTF-16 ("Unicode text")."""
+    ear_files(tmp_path, ["sub/a.wav", "sub/b.wav"])
+    x = "2.1" if separator == "," else "2,1"
+    rows = [["File", "Driver", "X"], [r"sub\a.wav", "left", x], [r"sub\b.wav", "right", x], ["", "", ""]]
+    text = "\r\n".join(separator.join(row) for row in rows)
+    (tmp_path / "manifest.csv").write_bytes(text.encode(encoding))
+    found = entries(tmp_path, ("wav",), None, None)
+    assert [(e.path.name, e.driver, e.place) for e in found] == [
+        ("a.wav", "left", {"x": 2.1}),
+        ("b.wav", "right", {"x": 2.1}),
+    ]
+    (tmp_path / "manifest.csv").write_text("file,driver\n" + r"sub\c.wav,left")
+    with pytest.raises(BadInput, match=r"line 2: 'sub\\c\.wav': no such file"):
+        entries(tmp_path, ("wav",), None, None)
+
+
+def test_files_that_fit_no_pattern_are_named_and_those_of_the_system_are_not(tmp_path: Path) -> None:
+    ear_files(tmp_path, ["ears_p1_left.wav", "ears_p1_right.wav", "ears_P2-left.wav"])
+    (tmp_path / "._ears_p1_left.wav").write_bytes(bytes(200))
+    (note,) = [n for n in sets(tmp_path, Wish())[0].notes if "left out" in n]
+    assert note == "1 file left out, as no pattern fits: ears_P2-left.wav"
+    (tmp_path / "ears_P2-left.wav").unlink()
+    assert not any("left out" in n for n in sets(tmp_path, Wish())[0].notes)
+
+
+def test_a_direction_in_two_files_is_named_with_both(tmp_path: Path) -> None:
+    for degrees in (-180, 0, 180):
+        soundfile.write(tmp_path / f"front_hor_{degrees}.wav", np.ones(100) * 0.1, 48000)
+    with pytest.raises(BadInput, match=r"front_hor_180\.wav: .*azimuth -180 degrees, is also in front_hor_-180\.wav"):
+        sets(tmp_path, Wish())
+
+
+@pytest.mark.parametrize(("level", "text"), [(0.0, "all responses are silent"), (1e30, "at most 101325 .pascal")])
+def test_what_no_session_can_hold_leaves_no_run(sweetspot: Command, tmp_path: Path, level: float, text: str) -> None:
+    ear_files(tmp_path / "wav", ["ears_p1_left.wav", "ears_p1_right.wav"], level=level)
+    done = sweetspot("measure", "import", "wav", "--unit", "ONE")
+    assert done.returncode == 2
+    assert re.search(text, done.stderr)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("subtype", "bits"), [("PCM_16", 16), ("PCM_24", 24), ("FLOAT", 0)])
+def test_samples_in_steps_are_as_noisy_as_their_rounding(tmp_path: Path, subtype: str, bits: int) -> None:
+    """Tails of 16 bits are exactly zero, which was taken for a noise of -120 dB."""
+    ear_files(tmp_path, ["ears_p1_left.wav", "ears_p1_right.wav"], subtype, level=0.01)
+    (found,) = sets(tmp_path, Wish())
+    rounding = 2.0 ** (1 - bits) / 12.0**0.5 * 2400**0.5 if bits else 0.0
+    errors = estimated_errors(found.h, 0, found.step)
+    assert (errors >= 0.999 * rounding).all()
+    if bits:
+        exact = np.random.default_rng(7).standard_normal((2400, 2)) * np.exp(-np.arange(2400) / 40.0)[:, None] * 0.01
+        wrong = np.fft.rfft(found.h[0, :, 0] - exact.T)
+        assert np.sqrt(np.mean(np.abs(wrong) ** 2)) == pytest.approx(rounding, rel=0.6)
