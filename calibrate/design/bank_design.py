@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from sweetspot.processor.bank import MOST_PLACES
-from sweetspot.rigs.rig_file import parse_as, read_text
+from sweetspot.rigs.rig_file import Table, parse_as, read_text
 from sweetspot.rigs.units import Float
 
 Metres = Annotated[float, Field(ge=-20, le=20)]
@@ -17,7 +17,7 @@ Degrees = Annotated[float, Field(ge=-90, le=90)]
 Step = Annotated[float, Field(ge=0.02, le=2)]
 
 
-class BankDesign(BaseModel):
+class BankDesign(Table):
     """Places of a bank, m from the middle of the device: ``x`` ahead of it, ``y`` to its left.
 
     A grid ``x_m`` by ``y_m`` (from, to) in steps ``step_m`` with the heads' ``yaw_deg`` re facing the device, or
@@ -29,8 +29,6 @@ class BankDesign(BaseModel):
     where effort costs depth, nothing is added. ``second`` is the place of a second listener, who stays there: the
     filters of every place then serve both, with a near and a far ear each.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     x_m: tuple[Metres, Metres] = (1.0, 3.0)
     y_m: tuple[Metres, Metres] = (-1.0, 1.0)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from sweetspot.rigs.rig_file import parse_as, read_text
+from sweetspot.rigs.rig_file import Table, parse_as, read_text
 
 Level = Annotated[float, Field(ge=-200, le=200, strict=True, json_schema_extra={"unit": "dB"})]
 Microseconds = Annotated[float, Field(ge=0, le=1000, strict=True, json_schema_extra={"unit": "µs"})]
@@ -18,10 +18,8 @@ Turn = Annotated[float, Field(ge=0, le=360, strict=True, json_schema_extra={"uni
 Cosine = Annotated[float, Field(ge=-1, le=1, strict=True)]
 
 
-class Limits(BaseModel):
+class Limits(Table):
     """Limits that a unit must meet to pass: given to verify with --limits."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     cancellation_mean: Level = 12.0
     """Minimum mean cancellation over scoring positions, sides and third octaves from 800 Hz to 6.3 kHz."""

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sweetspot.processor.filterset import USUAL_HZ
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.rig_file import parse_as, read_text
+from sweetspot.rigs.rig_file import Table, parse_as, read_text
 from sweetspot.rigs.units import Float, from_db
 
 Level = Annotated[float, Field(ge=-200, le=200)]
@@ -31,11 +31,7 @@ MOST_PLACES = 4000
 """Largest number of places in the map of the listening zone."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
-
-
-class CrosstalkDesign(_Table):
+class CrosstalkDesign(Table):
     """Null steering: ``target_db`` is cancellation over frequency as points (Hz, dB), straight lines over log f.
 
     ``effort_db`` limits array effort: the drivers' squared weights, summed according to ``cost``, re those of one
@@ -74,7 +70,7 @@ class CrosstalkDesign(_Table):
         return points if isinstance(points, float) else _checked_curve(points)
 
 
-class BeamDesign(_Table):
+class BeamDesign(Table):
     """The centre's beam: on-axis re off-axis power as points (Hz, dB), direction, nulls and main lobe.
 
     ``level_db`` is the centre's level: that of the phantom centre that it replaces, in each third octave, or in dB re
@@ -108,7 +104,7 @@ class BeamDesign(_Table):
         return _checked_curve(points)
 
 
-class StereoDesign(_Table):
+class StereoDesign(Table):
     """The virtual loudspeakers.
 
     ``head`` is the model for the response at their far ear: a rigid sphere of ``head_diameter_m``, or the dummy head
@@ -124,7 +120,7 @@ class StereoDesign(_Table):
     ears_deg: float = Field(default=100.0, gt=60, lt=120)
 
 
-class FilterDesign(_Table):
+class FilterDesign(Table):
     """Length and delay of the filters, their gain, and how the measurements are gated and the ears matched.
 
     The gate is ``gate_ms`` long, but ends before the first reflection (``gate_to = "reflection"``) unless it is
@@ -155,7 +151,7 @@ class FilterDesign(_Table):
         return band
 
 
-class ZoneDesign(_Table):
+class ZoneDesign(Table):
     """Grid of the listening zone's map, m from the middle of the device: ahead, to its left, and the steps."""
 
     x_m: tuple[Annotated[float, Field(ge=0.3, le=20)], Annotated[float, Field(ge=0.3, le=20)]] = (1.0, 4.0)
@@ -177,7 +173,7 @@ class ZoneDesign(_Table):
         return self
 
 
-class ImageDesign(_Table):
+class ImageDesign(Table):
     """The trade-off of the sides in a live room: effort adds width and takes depth.
 
     ``prefer`` is a point on that Pareto front: "width", "balanced" or "depth", or a number from 0 (depth) to 1 (width);
@@ -200,7 +196,7 @@ class ImageDesign(_Table):
         return max(2.0 * self.share - 1.0, 0.0)
 
 
-class Design(_Table):
+class Design(Table):
     """The whole file."""
 
     image: ImageDesign = Field(default_factory=ImageDesign)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.rig_file.output_limits import limits_of as limits_of
     from sweetspot.rigs.rig_file.output_limits import reading_limits as reading_limits
     from sweetspot.rigs.rig_file.output_tables import InterfaceTable as InterfaceTable
+    from sweetspot.rigs.rig_file.table import Table as Table
     from sweetspot.rigs.rig_file.tables import CommandTable as CommandTable
     from sweetspot.rigs.rig_file.tables import StageTable as StageTable
     from sweetspot.rigs.rig_file.toml_file import parse_as as parse_as

@@ -92,12 +92,12 @@ class Driver(Table):
     unprotected: bool = Field(default=False, strict=True)
     level_dbfs: float | None = Field(default=None, ge=-120, le=0.0)
     power_w: Positive | None = None
-    impedance_ohm: Positive = 4.0
-    max_v: Positive | None = None
-    v_per_fs: Positive | None = None
+    impedance_ohm: float = Field(default=4.0, ge=0.1, le=10_000)
+    max_v: float | None = Field(default=None, gt=0, le=1000)
+    v_per_fs: float | None = Field(default=None, gt=0, le=1000)
     amplifier_gain_db: float | None = Field(default=None, ge=-80, le=80)
-    excursion_mm: Positive | None = None
-    area_cm2: Positive | None = None
+    excursion_mm: float | None = Field(default=None, gt=0, le=100)
+    area_cm2: float | None = Field(default=None, gt=0, le=10_000)
     sensitivity_db_spl: float | None = Field(default=None, ge=40, le=140)
 
     @property

@@ -30,17 +30,24 @@ def schema_faults(invalid: ValidationError, root: type[BaseModel]) -> list[str]:
     """
     lines: dict[str, list[str]] = {}
     found = invalid.errors()
+    lists = {before for e in found for before, kind in [_kind_of(e)] if kind.startswith("tuple[")}
     for error in found:
         if error["type"] == "too_short" and any(e["loc"][:-1][: len(error["loc"])] == error["loc"] for e in found):
             continue  # its entries are there, and wrong
-        kind = next((part for part in error["loc"] if isinstance(part, str) and _KIND.match(part)), "")
-        if kind and isinstance(error.get("input"), list) and not kind.startswith("tuple["):
+        before, kind = _kind_of(error)
+        if kind and isinstance(error.get("input"), list) and not kind.startswith("tuple[") and before in lists:
             continue
         line = _line(error, root)
         fault, _, asked = line.partition(_ASKED)
         known = lines.setdefault(fault if kind and asked else line, [])
         known += [asked] if kind and asked and asked not in known else []
     return [fault + (_ASKED + ", or ".join(asked) if asked else "") for fault, asked in lines.items()]
+
+
+def _kind_of(error: ErrorDetails) -> tuple[tuple[int | str, ...], str]:
+    """Location of a key that may be of several kinds, and the kind that a fault is of; empty for any other key."""
+    at = next((i for i, part in enumerate(error["loc"]) if isinstance(part, str) and _KIND.match(part)), None)
+    return ((), "") if at is None else (error["loc"][:at], str(error["loc"][at]))
 
 
 _KIND = re.compile(r"(constrained-\w+|float|int|str|(literal|tuple|function-\w+)\[.*)$")

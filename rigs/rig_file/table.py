@@ -1,4 +1,4 @@
-"""Base of every table of the rig file: strict, frozen, unknown keys refused."""
+"""Base of every table of a file that people write: strict, frozen, unknown keys refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Band = tuple[Positive, Positive]
 
 
 class Table(BaseModel):
-    """A table of the rig file: unknown keys are refused, values stay as they were read."""
+    """A table of a file: unknown keys are refused, values stay as they were read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True, defer_build=True)
 

@@ -69,15 +69,15 @@ class StageTable(Table):
     port: str | None = None
     limits_deg: tuple[float, float] = (-360.0, 360.0)
     axes: dict[Literal["turn", "x", "y", "yaw", "z", "elevation"], Literal["X", "Y", "Z", "A", "B", "C"]] | None = None
-    tolerance_deg: Positive = 0.2
-    settle_s: float = Field(default=0.0, ge=0)
-    timeout_s: Positive = 60.0
+    tolerance_deg: float = Field(default=0.2, gt=0, le=10)
+    settle_s: float = Field(default=0.0, ge=0, le=600)
+    timeout_s: float = Field(default=60.0, gt=0, le=3600)
     reversed: bool = False
     home: Literal["alarm", "start", "never"] = "alarm"
     host: str | None = None
     udp_port: int = Field(default=6668, ge=1, le=65535, strict=True)
     local_port: int | None = Field(default=None, ge=0, le=65535, strict=True)
-    baud: int = Field(default=115200, ge=50, strict=True)
+    baud: int = Field(default=115200, ge=50, le=10_000_000, strict=True)
     commands: CommandTable | None = None
 
     def check_turn(self, asked_deg: float) -> None:

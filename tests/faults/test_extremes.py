@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sweetspot.calibrate.design import parse as parse_design
+from sweetspot.calibrate.design import parse_bank
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import parse
 
@@ -49,3 +51,45 @@ def test_a_wrong_value_of_any_size_is_one_line(line: str, message: str) -> None:
         parse(SMALL.read_text(encoding="utf-8").replace('head = "sphere"', "") + line + "\n", folder=SMALL.parent)
     assert message in str(refused.value)
     assert all(len(one) < 500 for one in str(refused.value).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("impedance_ohm = 1e18", "impedance_ohm"),
+        ("v_per_fs = 1e8", "v_per_fs"),
+        ("area_cm2 = 1e300\nexcursion_mm = 3.0", "area_cm2"),
+        ("excursion_mm = 1e8\narea_cm2 = 50.0", "excursion_mm"),
+        ("max_v = 1e18\nv_per_fs = 20.0", "max_v"),
+    ],
+)
+def test_no_value_switches_a_driver_s_protection_off(line: str, key: str) -> None:
+    """Whoever writes a limit that no driver has means another unit."""
+    text = SMALL.read_text(encoding="utf-8").replace('name = "left"\n', f'name = "left"\n{line}\n')
+    with pytest.raises(BadInput, match=rf"driver\[1\]\.{key}: .* is not valid: input should be less than or equal to"):
+        parse(text, folder=SMALL.parent)
+
+
+@pytest.mark.parametrize("line", ["settle_s = 1e18", "timeout_s = 1e300", "tolerance_deg = 1e8", "baud = 10000000000"])
+def test_a_stage_neither_waits_for_ever_nor_takes_any_angle(line: str) -> None:
+    text = SMALL.read_text(encoding="utf-8").replace('[stage]\ndriver = "lab"\n', f'[stage]\ndriver = "lab"\n{line}\n')
+    with pytest.raises(BadInput, match=rf"stage\.{line.split()[0]}: .* is not valid: input should be less than"):
+        parse(text, folder=SMALL.parent)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image.prefer = []", "image.prefer: [] is not valid: input should be 'width', 'balanced' or 'depth', or "),
+        ("beam.level_db = [3.0]", "beam.level_db: [3.0] is not valid: input should be 'phantom', or "),
+        ("crosstalk.effort_db = [3.0]", "crosstalk.effort_db[1]: 3.0 is not valid: a list in square brackets"),
+        ("beam.angle_deg = true", "beam.angle_deg: True is not valid: true and false are no values of this key"),
+        ("filter.taps = true", "filter.taps: True is not valid: true and false"),
+    ],
+)
+def test_a_design_s_value_of_another_kind_is_named(text: str, message: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        parse_design(text, "design.toml")
+    assert message in str(refused.value)
+    with pytest.raises(BadInput, match="spread_deg: True is not valid"):
+        parse_bank("spread_deg = true", "bank.toml")
