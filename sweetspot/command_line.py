@@ -134,7 +134,7 @@ def _left_with(as_json: bool) -> int:
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:  # typer turns Ctrl-C into this code by itself
-        say("sweetspot: interrupted; results so far are kept")
+        failed("interrupted; results so far are kept", code, as_json=as_json)
     return code
 
 

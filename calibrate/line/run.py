@@ -103,9 +103,8 @@ def check_unit(line: LineSetup, serial: str) -> None:
         Says when it passed.
     """
     check_serial(serial, "serial number")
-    passed = [r for r in records.of_line(line.records, serial) if r.get("verdict") == "pass"]
-    if passed and not line.again:
-        raise BadInput(f"unit {serial} passed on {passed[-1].get('utc')} already; start with --again to repeat units")
+    if not line.again and (passed := _passed(line, serial)):
+        raise BadInput(f"unit {serial} passed on {passed} already; start with --again to repeat units")
 
 
 class Stopped(Exception):
@@ -139,16 +138,30 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
     except Exception as fault:  # one unit's trouble must not end the line
         record |= {"verdict": "error", "cause": "program", "reasons": [f"{type(fault).__name__}: {fault}"]}
     try:
-        with _timed(state, record, "record"):
+        with _timed(state, record, "record"), alone_in(line.records, APPEND_S):
+            record |= _doubled(line, record)
             record["sample_due"] = record["verdict"] == "pass" and _due(line, state)
-            with alone_in(line.records, APPEND_S):
-                append(line.records / records.LINE, json.dumps(record))
+            append(line.records / records.LINE, json.dumps(record))
     except (OSError, SweetspotError) as trouble:
         lost = f"{record['verdict']}, but not recorded: {trouble}"
         record |= {"verdict": "error", "cause": "records", "reasons": [lost], "sample_due": False}
     finally:
         state.ends(record)
     return record
+
+
+def _doubled(line: LineSetup, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes of a record: a unit whose number passed elsewhere since it was scanned does not pass a second time."""
+    if record["verdict"] != "pass" or line.again or not (passed := _passed(line, record["unit"])):
+        return {}
+    text = f"unit {record['unit']} passed on {passed} too, on another line, while this one was measured"
+    return {"verdict": "error", "cause": "doubled", "reasons": [f"{text}: two units have this number"]}
+
+
+def _passed(line: LineSetup, serial: str) -> str:
+    """When a unit passed the last time; empty if it did not."""
+    passed = [str(r.get("utc")) for r in records.of_line(line.records, serial) if r.get("verdict") == "pass"]
+    return passed[-1] if passed else ""
 
 
 def _reason(trouble: SweetspotError) -> str:

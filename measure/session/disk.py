@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from sweetspot.rigs.errors import HardwareTrouble, again
+from sweetspot.rigs.errors import disk_full
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """System errors of a file that cannot grow: disk, quota or size limit."""
@@ -21,14 +21,14 @@ def need(path: Path, wanted: int, what: str) -> None:
 
     Raises
     ------
-    HardwareTrouble
+    Held
         They are not.
     """
     free = shutil.disk_usage(path.parent).free
     if free < wanted:
-        raise HardwareTrouble(
-            f"{path.parent}: the disk is full: {free / 1e6:.1f} MB free, {wanted / 1e6:.1f} MB needed for "
-            f"{what}. Captures so far are kept; free some space, then: {again(path)}"
+        raise disk_full(
+            path,
+            f"{path.parent}: the disk is full: {free / 1e6:.1f} MB free, {wanted / 1e6:.1f} MB needed for {what}",
         )
 
 
@@ -40,7 +40,7 @@ def try_to_grow(path: Path, handle: int, wanted: int) -> None:
 
     Raises
     ------
-    HardwareTrouble
+    Held
         It cannot.
     """
     if not hasattr(os, "posix_fallocate"):
@@ -52,7 +52,4 @@ def try_to_grow(path: Path, handle: int, wanted: int) -> None:
     except OSError as fault:
         if fault.errno in FULL:
             words = os.strerror(fault.errno or errno.ENOSPC)
-            raise HardwareTrouble(
-                f"{path}: the disk is full ({words[0].lower()}{words[1:]}). Captures so far are kept; free some space, "
-                f"then: {again(path)}"
-            ) from fault
+            raise disk_full(path, f"{path}: the disk is full ({words[0].lower()}{words[1:]})") from fault

@@ -35,7 +35,7 @@ from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.measure.shot import ALL
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput, disk_full
 from sweetspot.rigs.rig_file import parse
 from sweetspot.roof import build
 from tests.calibrate import quick_fleet
@@ -348,6 +348,40 @@ def test_a_unit_whose_line_is_killed_in_any_step_is_recorded_once(
         assert line.cycle(setup, state, "U-1")["verdict"] == "pass"
     assert [(r["unit"], r["verdict"]) for r in records.of_line(setup.records)] == [("U-1", "pass")]
     assert state.to_dict()["counts"] == {"pass": 1}
+
+
+def test_a_number_that_passes_on_two_lines_at_once_passes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each was scanned before the other was recorded, so neither was refused at its scan."""
+    unused: Any = SimpleNamespace(text="a model")
+    setup = line.LineSetup(quick_fleet.rig(tmp_path), unused, "0" * 64, tmp_path / "runs", tmp_path / "records")
+    monkeypatch.setattr(line, "_carried", lambda setup, state, serial, record: record.update(verdict="pass"))
+    states = [line.state_of(setup), line.state_of(setup)]
+    for state in states:
+        line.check_unit(setup, "U-1")
+        state.begins("U-1")
+    first, second = (line.cycle(setup, state, "U-1") for state in states)
+    assert (first["verdict"], second["verdict"], second["cause"]) == ("pass", "error", "doubled")
+    shown = screen(second, states[1])
+    assert f"unit U-1 passed on {first['utc']} too, on another line" in shown
+    assert "Set both units of this number aside" in shown
+    assert [r["verdict"] for r in records.of_line(setup.records)] == ["pass", "error"]
+    again = replace(setup, again=True)
+    states[0].begins("U-1")
+    assert line.cycle(again, states[0], "U-1")["verdict"] == "pass"
+
+
+def test_a_full_disk_on_a_line_asks_for_space_and_not_for_a_session_to_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(setup: object, state: object, serial: str, record: dict[str, Any]) -> None:
+        raise disk_full(tmp_path / "U-1" / "monitor.h5", "monitor.h5: the disk is full (no space left)")
+
+    unused: Any = SimpleNamespace(text="a model")
+    setup = line.LineSetup(quick_fleet.rig(tmp_path), unused, "0" * 64, tmp_path / "runs", tmp_path / "records")
+    monkeypatch.setattr(line, "_carried", full)
+    state = line.state_of(setup)
+    state.begins("U-1")
+    assert line.cycle(setup, state, "U-1")["reasons"] == ["monitor.h5: the disk is full (no space left)"]
 
 
 def heard_through(filters: FilterSet, h: np.ndarray) -> ImpulseResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import signal
@@ -111,6 +112,14 @@ def test_an_interrupt_that_a_finalizer_swallows_is_raised_again() -> None:
     done = typed("-c", LOST)
     assert done.returncode == 130, done.stderr
     assert done.stderr == "sweetspot: interrupted; results so far are kept\n"
+
+
+def test_an_interrupted_command_answers_in_json_too() -> None:
+    late = "import sweetspot.roof as r\ndef typed(*, as_json): raise KeyboardInterrupt\nr.typed = typed\n"
+    done = typed("-c", f"{late}from sweetspot.command_line import main; main()", "rig", "devices", "--json")
+    assert done.returncode == 130, done.stderr
+    error = {"message": "interrupted; results so far are kept", "exit_code": 130}
+    assert json.loads(done.stdout) == {"error": error}
 
 
 def test_an_interrupt_while_the_program_loads_ends_it_without_a_traceback() -> None:
