@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -83,7 +83,7 @@ class Statistics:
     mean, spread, low, high, p10
         Mean, standard deviation, least, greatest, 10th percentile.
     limit, sense
-        Of the verdict, where there is one.
+        Of the verdict, where there is one; no limit where runs were judged by different ones.
     cpk
         ``|mean - limit| / 3 spread`` on the limit's side, negative when the mean fails; None without a limit, and where
         the spread is below the resolution of the measurement.
@@ -100,6 +100,9 @@ class Statistics:
         From repeats; None if no unit was measured twice.
     resolution
         Resolution of the measurement.
+    limits
+        Least and greatest limit that runs were judged by: each has its own where default limits are relaxed to its
+        prediction.
     """
 
     step: str
@@ -121,6 +124,7 @@ class Statistics:
     gauge: Gauge | None
     unit: str = "dB"
     resolution: float = 0.0
+    limits: tuple[float, float] | None = None
 
     @property
     def resolved(self) -> bool:
@@ -130,8 +134,10 @@ class Statistics:
     @property
     def why_no_cpk(self) -> str:
         """Why there is no capability; empty where there is one, or no limit."""
-        if self.cpk is not None or self.limit is None:
+        if self.cpk is not None or self.limits is None:
             return ""
+        if self.limit is None:
+            return "runs were judged by different limits (own: relaxed to each prediction); give all one limits.toml"
         if self.count < 2:
             return "one run"
         return f"spread below the resolution of the measurement, {self.resolution:.2g} {self.unit}".replace("  ", " ")
@@ -145,7 +151,18 @@ def of_figures(rows: Sequence[Mapping[str, Any]]) -> list[Statistics]:
     rows
         As :meth:`sweetspot.calibrate.fleet.ledger.Ledger.figures` gives them.
     """
-    return [_statistics(group) for group in grouped(rows).values()]
+    away = repaired(rows)
+    return [_statistics(group, away) for group in grouped(rows).values()]
+
+
+def repaired(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Failed runs of units that also have one without a failure: between them the unit was repaired, or seated anew."""
+    failed: dict[str, dict[str, bool]] = defaultdict(dict)
+    for row in rows:
+        if row["passed"] is not None:
+            runs = failed[str(row["unit"])]
+            runs[row["run"]] = runs.get(row["run"], False) or not row["passed"]
+    return {run for runs in failed.values() if not all(runs.values()) for run, bad in runs.items() if bad}
 
 
 def grouped(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
@@ -156,15 +173,18 @@ def grouped(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Map
     return found
 
 
-def _statistics(rows: Sequence[Mapping[str, Any]]) -> Statistics:
+def _statistics(rows: Sequence[Mapping[str, Any]], repaired: Container[str]) -> Statistics:
     x = np.array([r["value"] for r in rows], dtype=float)
     last = rows[-1]
-    limit, sense = last["limit_value"], last["sense"]
+    own = np.array([r["limit_value"] for r in rows], dtype=float)  # NaN for none
+    known, sense = own[np.isfinite(own)], last["sense"]
+    limits = (float(known.min()), float(known.max())) if len(known) else None
+    limit = limits[0] if limits and limits[0] == limits[1] else None
     spread = float(x.std(ddof=1)) if len(x) > 1 else 0.0
     unit = _unit(last)
     resolution = _resolution(rows, unit)
     slope, p = _trend(x)
-    margin = _margin(x, limit, sense)
+    margin = _margin(x, own, sense)
     named = [str(r["unit"]) for r in rows]
     nearest = np.argsort(margin, kind="stable")[:WORST] if margin is not None else np.array([], dtype=int)
     return Statistics(
@@ -178,15 +198,16 @@ def _statistics(rows: Sequence[Mapping[str, Any]]) -> Statistics:
         p10=float(np.percentile(x, 10)),
         limit=limit,
         sense=sense,
-        cpk=None if margin is None or spread <= resolution else float(margin.mean()) / (3.0 * spread),
+        cpk=_cpk(margin, spread) if margin is not None and limit is not None and spread > resolution else None,
         failed=sum(1 for r in rows if r["passed"] is not None and not r["passed"]),
         trend=100.0 * slope,
         trend_p=p,
         outliers=tuple(named[i] for i in np.flatnonzero(outlying(x, unit))),
         worst=tuple(named[i] for i in nearest),
-        gauge=gauge(rows),
+        gauge=gauge(row for row in rows if row["run"] not in repaired),
         unit=unit,
         resolution=resolution,
+        limits=limits,
     )
 
 
@@ -204,10 +225,15 @@ def _resolution(rows: Sequence[Mapping[str, Any]], unit: str) -> float:
     return max(own if np.isfinite(own) else 0.0, RESOLVED.get(unit, 0.0))
 
 
-def _margin(x: Float, limit: float | None, sense: str | None) -> Float | None:
-    if limit is None:
+def _margin(x: Float, limits: Float, sense: str | None) -> Float | None:
+    """How far each value is within the limit that it was judged by; NaN where it was by none."""
+    if not np.isfinite(limits).any():
         return None
-    return x - limit if sense == "at least" else limit - x
+    return x - limits if sense == "at least" else limits - x
+
+
+def _cpk(margin: Float, spread: float) -> float:
+    return float(np.nanmean(margin)) / (3.0 * spread)
 
 
 def _trend(x: Float) -> tuple[float, float]:

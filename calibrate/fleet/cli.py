@@ -223,7 +223,8 @@ def _table(found: list[Statistics]) -> str:
     head = f"{'metric':<44}{'unit':>5}{'runs':>8}{'mean':>9}{'spread':>8}{'p10':>9}{'limit':>10}{'Cpk':>9}{'failed':>8}"
     lines = []
     for s in found:
-        limit = "-" if s.limit is None else f"{'≥' if s.sense == 'at least' else '≤'} {s.limit:.4g}"
+        value = "own" if s.limit is None else f"{s.limit:.4g}"
+        limit = "-" if s.limits is None else f"{'≥' if s.sense == 'at least' else '≤'} {value}"
         cpk = "-" if s.cpk is None else f"{s.cpk:.2f}"
         spread = f"{s.spread:.2f}" if s.count > 1 else "-"
         name = (s.metric if s.step == "verify" else f"{s.metric} (predicted)").replace("+-", "±")

@@ -133,12 +133,15 @@ def _apart(own: Float, most: Float) -> Float:
     """Values ``(feature, driver)`` less the median of the other drivers', the farthest one left out as often as needed.
 
     So that one faulty driver among few does not make the others look wrong. Of two, the one farther from the mean unit.
+    The low end, which box, amplifier and air leave alone, is the one re the mean unit where that is smaller: where most
+    seals leak, the intact one is not at fault.
     """
-    values, left = np.zeros_like(own), list(range(own.shape[1]))
+    values, left, low = np.zeros_like(own), list(range(own.shape[1])), FEATURES.index("low end")
     while left:
         for d in left:
             others = [o for o in left if o != d]
             values[:, d] = own[:, d] - (np.median(own[:, others], axis=1) if others else 0.0)
+            values[low, d] = min(values[low, d], own[low, d], key=abs)
         size = np.max((np.abs(values) + 1e-3 * np.abs(own)) / most[:, None], axis=0)
         worst = max(left, key=lambda d: float(size[d]))
         if size[worst] <= 1.0:

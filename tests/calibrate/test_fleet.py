@@ -55,6 +55,35 @@ def test_capability_by_hand() -> None:
     assert beyond.failed == 2
 
 
+def test_no_capability_where_runs_were_judged_by_different_limits(tmp_path: Path) -> None:
+    """Limits relaxed to each unit's prediction: which one was last would decide; the worst is nearest to its own."""
+    rows = [
+        row(v, f"u{v}", limit=v - m, passed=m > 0) for v, m in ((10.0, 1.0), (12.0, -0.5), (14.0, 0.2), (15.0, 3.0))
+    ]
+    (s,) = capability.of_figures(rows)
+    assert (s.cpk, s.limit, s.limits, s.failed) == (None, None, (9.0, 13.8), 1)
+    assert s.worst == ("u12.0", "u14.0", "u10.0", "u15.0")
+    assert "different limits" in s.why_no_cpk
+    written = page.write(tmp_path / "p.html", UnitSummary(4, 4, 0.0, []), rows, [s]).read_text()
+    assert "≥ 9.0 to 13.8" in written
+    one = capability.of_figures([r | {"limit_value": 8.0} for r in rows])[0]
+    assert (one.limit, one.cpk) == (8.0, pytest.approx((12.75 - 8.0) / (3.0 * one.spread)))
+
+
+def test_a_unit_that_was_repaired_says_nothing_of_the_gauge() -> None:
+    """Two units repeat to 0.1; a third failed at 5 and passed at 12 after its repair."""
+    rows = [row(v, u, limit=8.0, passed=v > 8) for v, u in ((10.0, "a"), (10.1, "a"), (12.0, "b"), (12.1, "b"))]
+    mended = [row(v, "c", limit=8.0, passed=v > 8) for v in (5.0, 12.0)]
+    (s,) = capability.of_figures([*rows, *mended])
+    assert s.gauge is not None
+    assert (s.gauge.repeats, s.gauge.repeatability) == (4, pytest.approx(0.1 / 2**0.5))
+    assert s.failed == 1
+    bad = [row(v, "d", limit=8.0, passed=False) for v in (5.0, 5.1)]
+    (again,) = capability.of_figures([*rows, *bad])
+    assert again.gauge is not None
+    assert again.gauge.repeats == 6
+
+
 def test_outliers_and_trend() -> None:
     rng = np.random.default_rng(4)
     x = 20.0 + rng.normal(0.0, 0.1, 60)

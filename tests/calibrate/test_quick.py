@@ -208,6 +208,18 @@ def test_a_leaking_seal_is_refused_however_few_units_were_learned(
     assert [text for text in softer.remarks if model.drivers[driver] in text and "level" in text]
 
 
+@pytest.mark.parametrize("intact", [0, 1, 2])
+def test_where_most_seals_leak_the_intact_one_is_not_at_fault(place: Path, model: GoldenModel, intact: int) -> None:
+    """Of three drivers two leak alike, so that the third is the farthest from the others."""
+    ir, error = monitors(place)
+    f = np.fft.rfftfreq(ir.h.shape[-1], 1.0 / ir.fs)
+    for driver in {0, 1, 2} - {intact}:
+        ir = with_driver(ir, driver, lambda h: np.fft.irfft(np.fft.rfft(h) * f / (f - 300j), h.shape[-1]))
+    found = quick.estimate(model, "0" * 64, ir, error).findings
+    named = {x.name for x in found if x.cause == "low end" and "its seal leaks" in x.text}
+    assert named == set(model.drivers) - {model.drivers[intact]}, [x.text for x in found]
+
+
 def with_tweeter(unit: MeasuredUnit, driver: int) -> MeasuredUnit:
     """A unit one of whose drivers plays from 2.5 kHz on; below, its responses are leakage, another at each place."""
     rng = np.random.default_rng(sum(unit.serial.encode()))
