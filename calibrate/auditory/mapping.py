@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -35,6 +35,9 @@ LEAST_MARGIN_DB = {"sides": 0.5, "centre": -3.0}
 
 FADES_M = 0.5
 """Distance from the nearest measured position over which its correction fades, m."""
+
+NEAREST_M = 0.3
+"""Nearest place of a map that is widened to hold its listener, m."""
 
 WINDOWS = 8
 """Lengths of time for which early energy is computed; between them it is interpolated."""
@@ -149,11 +152,23 @@ def playing(ears: ImpulseResponse, drivers: Sequence[Driver], filters: FilterSet
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Places of the map: from, to (m), and steps (m)."""
+    """Places of the map: from, to (m), and steps (m); ``fixed`` where the range ahead was asked for."""
 
     x: tuple[float, float] = (1.0, 4.0)
     y: tuple[float, float] = (-1.0, 1.0)
     step: tuple[float, float] = (0.25, 0.1)
+    fixed: bool = False
+
+    def holding(self, listening_m: float) -> Extent:
+        """The same, one step beyond a listener (m ahead) who sits at its edge or outside, unless it is fixed."""
+        (low, high), step = self.x, self.step[0]
+        if self.fixed or low < listening_m < high:
+            return self
+        if listening_m <= low:
+            low = max(NEAREST_M, low - step * np.ceil((low - listening_m) / step + 1.0))
+        else:
+            high += step * np.ceil((listening_m - high) / step + 1.0)
+        return replace(self, x=(float(low), float(high)))
 
     @property
     def axes(self) -> tuple[Float, Float]:

@@ -297,4 +297,4 @@ def _ground(known: Footing | None, extent: Extent) -> Ground | None:
     rig = known.rig
     c, at = speed_of_sound(rig.environment.temperature_c), np.array([d.at for d in rig.driver])
     from_session = measured(known.ears, known.polar, known.gates, at, known.distance, c)
-    return ground_of(from_session, model_of(rig), extent, assessment.pair_of(rig))
+    return ground_of(from_session, model_of(rig), extent.holding(rig.listening_m), assessment.pair_of(rig))

@@ -59,7 +59,7 @@ TEXTS = {
     "filter.match_ears": "Correction of a gain difference between the ears.",
     "filter.band_hz": "Band in which filters follow the design; outside it they are held or fade out.",
     "filter.staging": "Signal that sets the gain: programme behind the guard, or full-scale sines.",
-    "zone.x_m": "Range ahead of the device.",
+    "zone.x_m": "Range ahead of the device; if not given, widened to hold the listener.",
     "zone.y_m": "Range to the device's left.",
     "zone.step_m": "Steps ahead and to the left.",
 }

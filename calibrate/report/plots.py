@@ -205,16 +205,17 @@ def heads(ax: Axes, ears: ImpulseResponse) -> None:
         nose = 1.1
         ax.plot([y, y - nose * np.sin(yaw)], [x, x - nose * np.cos(yaw)], color=colour, linewidth=1.4)
     middle = 50.0 * (p["x"].max() + p["x"].min())
-    reach = 100.0 * max(np.ptp(p["x"]), 2.0 * np.abs(p["y"]).max(), 0.02) / 2.0
-    _plan(ax, 1.35 * float(reach), float(middle))
+    aside = 50.0 * (p["y"].max() + p["y"].min())
+    reach = 100.0 * max(np.ptp(p["x"]), np.ptp(p["y"]), 0.02) / 2.0
+    _plan(ax, 1.35 * float(reach), float(middle), float(aside))
     key(ax)
 
 
-def _plan(ax: Axes, reach: float, middle: float) -> None:
+def _plan(ax: Axes, reach: float, middle: float, aside: float = 0.0) -> None:
     """Equal scales in centimetres; y grows to the left, as seen from above with x upwards."""
     reach = max(reach, 1.0)  # a single driver in the middle
     ax.set_aspect("equal")
-    ax.set_xlim(reach, -reach)
+    ax.set_xlim(aside + reach, aside - reach)
     ax.set_ylim(middle - reach, middle + reach)
     ax.set_xlabel("y (to the left), cm")
     ax.set_ylabel("x (ahead), cm")

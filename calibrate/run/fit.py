@@ -72,7 +72,9 @@ def calibrate(
     session_file(run)
     with alone(run):
         bank = bank or (None if drop_bank else kept_bank(run))
-        extent = Extent(design.zone.x_m, design.zone.y_m, design.zone.step_m)
+        extent = Extent(
+            design.zone.x_m, design.zone.y_m, design.zone.step_m, fixed="x_m" in design.zone.model_fields_set
+        )
         file_sha256(session_file(run))  # known before this process is copied
         gating, matching = design.filter, design.filter.match_ears
         known = auditory.footing(run, gating, matching, partial(_read, run)) if with_zone else None

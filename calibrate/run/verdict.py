@@ -81,7 +81,7 @@ def _judged(
 ) -> Verification:
     found, verdict, measured, rig, used = verdict_of(run, fitted, limits, path, listener=listener)
     if verdict.verdict == "fail":
-        by_design = _by_design(verdict.by_design)
+        by_design = _by_design(verdict.by_design, verdict.image)
         unguarded = chain_figures.guard_causes(verdict.metrics)
         alone_off = bool(unguarded) and all(m.key == "guard" for m in verdict.metrics if m.verdict == "fail")
         known = by_design or alone_off
@@ -182,8 +182,8 @@ def reachable(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: D
     return figures.reached(fitted.prediction)
 
 
-def _by_design(failed: tuple[Metric, ...]) -> tuple[diagnosis.Cause, ...]:
-    """The design as the cause of failures that were predicted."""
+def _by_design(failed: tuple[Metric, ...], image: Assessment | None = None) -> tuple[diagnosis.Cause, ...]:
+    """The design as the cause of failures that were predicted; for an image also the room, if it is louder."""
     if not failed:
         return ()
     each = "; ".join(f"{m.name}: {m.predicted:.1f} {m.unit} predicted, limit {m.sense} {m.limit:.3g}" for m in failed)
@@ -191,6 +191,14 @@ def _by_design(failed: tuple[Metric, ...]) -> tuple[diagnosis.Cause, ...]:
         f"unit matches its prediction; the design misses the limit ({each}). To see what limits the design: sweetspot "
         f"calibrate RUN --explain. To set limits for this kind of device: --limits"
     )
+    if image and any(m.name.startswith("image, ") for m in failed):
+        left, right = np.round(image.arms["calibrated"].drr_db.mean(axis=0)[:2], 1) + 0.0
+        if min(left, right) < 0.0:
+            text += (
+                f". In this room the direct sound is weaker than the reverberation at the ears (DRR {left:.1f} dB of "
+                f"the left program, {right:.1f} dB of the right): damp the surfaces nearest to device and listener, "
+                f"move the device away from them, or the listener nearer"
+            )
     return (diagnosis.Cause(diagnosis.DESIGN, text, 1.0, 0),)
 
 

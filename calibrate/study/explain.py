@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.plant import Fitted, gate, metrics
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges, band_means
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float, from_db, power_db
+from sweetspot.rigs.units import ROOM_SPEED, Float, from_db, power_db
 
 SHORT_DB = 0.5
 """Shortfall re the target above which a design falls short of it, dB."""
@@ -20,12 +20,21 @@ SHORT_DB = 0.5
 WHY = {
     "shadow": "the head's shadow is enough",
     "target": "the target is active: more would overfit these positions",
-    "effort": "the effort limit is active: raise crosstalk.effort_db, lower the target there, or space drivers wider",
+    "effort": "the effort limit is active: raise crosstalk.effort_db, lower the target there, or",
     "spread": "no weights do better at all positions within the errors: measure closer positions or repeat with less "
     "noise",
     "band": "too few drivers play there (band_hz of the rig): cancellation needs two",
 }
-"""Meaning of each limit, and its remedy."""
+"""Meaning of each limit, and its remedy; that of effort ends with :data:`WIDER` or :data:`CLOSER`."""
+
+WIDER, CLOSER = "space drivers wider", "add drivers between those that play there"
+"""Remedies of a limited effort, below and above half a wavelength of difference between the outer drivers' paths."""
+
+EARS_M = 0.2
+"""Acoustic distance between the ears, m."""
+
+LOW_HZ = 1000.0
+"""Frequency below which filters of the usual lengths resolve little, Hz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,7 @@ def bands(fitted: Fitted, rig: Description) -> tuple[ExplainedBand, ...]:
         metrics.cancellation_db(metrics.unvirtualized(x, p.far_ear), p.f).mean(axis=0) for x in (p.design, p.score)
     )
     wanted = band_means(p.target_db, p.f)
-    playing, resolved = _playing(rig, THIRD_OCTAVES), gate.resolved(p.lowest)
+    playing, resolved, apart = _playing(rig, THIRD_OCTAVES), gate.resolved(p.lowest), _apart(rig, THIRD_OCTAVES)
     low, high = band_edges(THIRD_OCTAVES)
     out = []
     for i, side in enumerate(("left", "right")):
@@ -78,7 +87,7 @@ def bands(fitted: Fitted, rig: Description) -> tuple[ExplainedBand, ...]:
             levels = (float(wanted[b]), float(design[i, b]), float(score[i, b]))
             rows = (p.f >= low[b]) & (p.f < high[b])
             counted = levels[0] + _excess_db(fitted, i, rows & (fitted.limits[i] == limit), rows)
-            reason = _reason(limit, counted, *levels)
+            reason = _reason(limit, counted, *levels, f=float(f), apart=float(apart[b]))
             if not resolved[b]:
                 why = "the gate resolves" if p.lowest == p.resolved else "the unit plays"
                 reason = f"not judged, {why} {p.lowest:.0f} Hz and above; {reason}"
@@ -115,12 +124,25 @@ def _playing(rig: Description, f: Float) -> Float:
     return np.asarray(np.sum((edges[:, :1] <= f) & (f <= edges[:, 1:]), axis=0))
 
 
-def _reason(limit: str, counted: float, target: float, design: float, score: float) -> str:
+def _apart(rig: Description, f: Float) -> Float:
+    """Difference between the ways from the outer drivers that play at ``f`` to the two ears, wavelengths."""
+    edges, y = np.array([d.band_hz for d in rig.driver]), np.array([d.at[1] for d in rig.driver])
+    there = (edges[:, :1] <= f) & (f <= edges[:, 1:])
+    span = np.max(np.where(there, y[:, None], -np.inf), axis=0) - np.min(np.where(there, y[:, None], np.inf), axis=0)
+    return np.asarray(np.maximum(span, 0.0) * EARS_M / rig.listening_m * f / ROOM_SPEED)
+
+
+def _reason(
+    limit: str, counted: float, target: float, design: float, score: float, *, f: float = 0.0, apart: float = 0.0
+) -> str:
     text = WHY[limit]
+    if limit == "effort":
+        text = f"{text} {WIDER if apart < 0.5 else CLOSER}"
     if limit == "target" and counted > target + SHORT_DB:
         return f"exceeds its target by {counted - target:.1f} dB: filters are too short for it; raise filter.taps"
     if limit == "target" and counted < target - SHORT_DB:
-        why = "filters this short smooth the target and resolve little at low frequencies; raise filter.taps"
+        low = " and resolve little at low frequencies" if f < LOW_HZ else ""
+        why = f"filters this short smooth the design{low}; raise filter.taps"
         return f"{target - counted:.1f} dB short of an active target: {why}"
     if limit in ("target", "shadow") and score < target - SHORT_DB <= design:
         return f"{text}; scoring positions miss it by {target - score:.1f} dB"

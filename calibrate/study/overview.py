@@ -96,7 +96,7 @@ class _Scene:
         """Mean of a figure ``(frequency,)`` in dB over each band."""
         return tuple(float(figure[self.inside(b)].mean()) for b in OCTAVES)
 
-    def reached(self, values: tuple[float, ...]) -> tuple[float | None, ...]:
+    def reached(self, values: tuple[float | None, ...]) -> tuple[float | None, ...]:
         """Values of bands of which the gate resolves at least the upper half."""
         lowest = self.fitted.prediction.lowest
         return tuple(v if np.sqrt(a * b) >= lowest else None for v, (a, b) in zip(values, OCTAVES, strict=True))
@@ -205,11 +205,11 @@ def _in_the_room(s: _Scene) -> list[MetricRow]:
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """Figures with the room, by bands, dB."""
+    """Figures with the room, by bands, dB; those of the one driver only where it plays."""
 
-    before: tuple[float, ...]
+    before: tuple[float | None, ...]
     after: tuple[float, ...]
-    change: tuple[float, ...]
+    change: tuple[float | None, ...]
     heard: tuple[float, ...]
     limit: tuple[float, ...]
 
@@ -220,10 +220,15 @@ class _Room:
         alone, alone_whole = (
             metrics.near_and_far(metrics.one_driver(h, s.fitted.reference))[0] for h in (s.direct, s.whole)
         )
-        before, after = _ratios(alone, alone_whole, s), _ratios(near, near_whole, s)
+        level = s.banded(power_db(np.mean(np.abs(alone) ** 2, axis=(0, 1))))
+        plays = [x > max(level) - SILENT_DB for x in level]
+        before: tuple[float | None, ...] = tuple(
+            x if there else None for x, there in zip(_ratios(alone, alone_whole, s), plays, strict=True)
+        )
+        after = _ratios(near, near_whole, s)
         cancelled, heard = (_energies(x, s) for x in (direct, whole))
         limit = tuple(metrics.room_limit_db(x, d) for x, d in zip(cancelled, after, strict=True))
-        change = tuple(a - b for a, b in zip(after, before, strict=True))
+        change = tuple(None if b is None else a - b for a, b in zip(after, before, strict=True))
         return cls(before, after, change, heard, limit)
 
 
@@ -258,7 +263,7 @@ def _spot(s: _Scene, ears: ImpulseResponse) -> MetricRow:
     return MetricRow("sweet spot, to either side", "cm", (), reach, message)
 
 
-def _banded(s: _Scene, name: str, values: tuple[float, ...]) -> MetricRow:
+def _banded(s: _Scene, name: str, values: tuple[float | None, ...]) -> MetricRow:
     return MetricRow(name, "dB", s.reached(values), None, MEANINGS[name])
 
 
@@ -278,7 +283,9 @@ def table(found: tuple[MetricRow, ...]) -> str:
 
 
 def text(value: float | None) -> str:
-    """A value for people: a dash where the gate does not reach, ``unknown``, ``none`` where there is none."""
+    """A value for people: a dash where the gate does not reach or the driver does not play, ``unknown``, ``none`` where
+    there is none.
+    """
     if value is None:
         return "-"
     if np.isnan(value):

@@ -344,8 +344,6 @@ def _reverberation(shown: Shown, ears: ImpulseResponse) -> tuple[Figure, Table]:
     for ax, (names, text) in zip((above, below), kinds, strict=True):
         rows = [(reverberation.SHOWN[name][0].split(",")[0], *found.mean(name)[:2]) for name in names]
         plots.over_bands(ax, found.hz, rows, text)
-        if not any(np.isfinite(mean).any() for _, mean, _ in rows):
-            ax.annotate("decay range too small in every band", (0.5, 0.5), xycoords="axes fraction", ha="center")
     if above.get_ylim()[1] > 0.0:
         above.set_ylim(bottom=0.0)
     return figure, (found.rows(), found.text())

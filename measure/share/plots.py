@@ -234,13 +234,19 @@ def over_frequency(ax: Axes, f: Float, values: Float, names: Sequence[str], text
 
 
 def over_bands(ax: Axes, hz: Float, rows: Sequence[tuple[str, Float, Float]], text: str) -> None:
-    """Means with their standard deviations ``(band,)`` as bars, one colour a name; ``text`` names the vertical axis."""
+    """Means with their standard deviations ``(band,)`` as bars, one colour a name; ``text`` names the vertical axis.
+
+    Where no decay could be evaluated, the axes state it.
+    """
     for i, (name, mean, spread) in enumerate(rows):
         shift = 1.0 + 0.03 * (i - 0.5 * (len(rows) - 1))
         if np.isfinite(mean).any():  # matplotlib warns of bars without any number
             ax.errorbar(hz * shift, mean, yerr=np.nan_to_num(spread), color=DRIVERS[i % len(DRIVERS)], linewidth=1.2,
                         elinewidth=1.0, marker="o", markersize=4.0)  # fmt: skip
         ax.plot([], [], color=DRIVERS[i % len(DRIVERS)], linewidth=1.2, label=name)
+    if not any(np.isfinite(mean).any() for _, mean, _ in rows):
+        ax.annotate("decay range too small in every band", (0.5, 0.5), xycoords="axes fraction", ha="center")
+        ax.set_yticks([])
     frequencies(ax, 0.8 * float(hz[0]), 1.25 * float(hz[-1]))
     ax.set_ylabel(text)
     key(ax)

@@ -157,6 +157,9 @@ def test_explanation_names_the_limit_and_the_shortfall(rig: Description) -> None
     assert low.reason.startswith("6.0 dB short: the effort limit is active")
     assert bands["right", 2000.0].expected_db == pytest.approx(17.0)
     assert bands["right", 2000.0].reason.startswith("3.0 dB short of an active target: filters this short")
+    assert "low frequencies" not in bands["right", 2000.0].reason
+    assert low.reason.endswith(explain.WIDER)
+    assert explain._reason("effort", 9.0, 25.0, 9.0, 9.0, f=8000.0, apart=0.9).endswith(explain.CLOSER)
     assert bands["right", 4000.0].reason.startswith("exceeds its target by 0.9 dB: filters are too short")
     unkept = explain.bands(Fitted(None, prediction, limits, (0, 1), None), rig)
     assert explain.to_dict(unkept)[0]["expected_db"] is None

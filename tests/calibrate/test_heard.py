@@ -186,6 +186,20 @@ def test_the_room_is_shown_beside_it(unit: Unit) -> None:
     assert overview.table(tuple(rows.values())).count("\n") == len(rows) + 1
 
 
+def test_one_driver_has_no_ratio_where_it_does_not_play(unit: Unit) -> None:
+    """A tweeter as the reference: below its band its direct sound over what is left is noise over noise."""
+    tweeters = unit.ears.h.copy()
+    spectrum = np.fft.rfft(tweeters[:, :, list(unit.fitted.reference)], axis=-1)
+    spectrum[..., np.fft.rfftfreq(tweeters.shape[-1], 1.0 / unit.ears.fs) < 3200.0] *= 1e-4
+    tweeters[:, :, list(unit.fitted.reference)] = np.fft.irfft(spectrum, tweeters.shape[-1], axis=-1)
+    rows = {r.name: r for r in overview.rows(unit.fitted, replace(unit.ears, h=tweeters), unit.polar)}
+    alone, filtered, change = (rows[f"direct to reverberant, {n}"].bands for n in ("one driver", "filtered", "change"))
+    resolved = [v is not None for v in filtered]
+    assert [v is not None for v in alone] == [v is not None for v in change]
+    playing = [low >= 3200.0 for low, _ in metrics.OCTAVES]
+    assert [v is not None for v in alone] == [r and p for r, p in zip(resolved, playing, strict=True)]
+
+
 def mirrored(louder_db: float, noise_db: float = 0.0) -> ImpulseResponse:
     """Three places in mirror order and a pair of drivers; the left microphone is louder than its file states."""
     h, rng = np.zeros((3, 2, 2, 900)), np.random.default_rng(5)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from importlib import metadata, resources
@@ -405,6 +406,19 @@ def test_one_driver_in_the_middle_has_a_plan(verified: Path) -> None:
     rig = evidence.of_session(verified).rig
     alone = rig.model_copy(update={"driver": (rig.driver[0].model_copy(update={"at": (0.0, 0.0, 0.0)}),)})
     device_pictures.device(alone, 2.0)  # axes without extent are a warning of matplotlib, which would fail here
+
+
+def test_head_positions_off_the_axis_fill_their_plan(verified: Path) -> None:
+    with Session.read(verified / "session.h5") as session:
+        ears = session.responses("ears")
+    aside = ears.positions.copy()
+    aside["y"] += 0.6
+    figure = PlainFigure(figsize=(4.0, 4.0))
+    plots.heads(ax := figure.subplots(), replace(ears, positions=aside))
+    left, right = ax.get_xlim()
+    assert right < 100.0 * aside["y"].min() < 100.0 * aside["y"].max() < left
+    spans = [100.0 * float(np.ptp(aside[axis])) for axis in "xy"]
+    assert left - right < 1.5 * max(*spans, 2.0)
 
 
 @pytest.mark.parametrize(("drivers", "numbered"), [(4, True), (32, False)])

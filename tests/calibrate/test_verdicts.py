@@ -12,6 +12,7 @@ import pytest
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Limits, limits_text, read_limits
+from sweetspot.calibrate.run import verdict as verdicts
 from sweetspot.calibrate.run.verification import engine_of
 from sweetspot.calibrate.verify import (
     default_limits,
@@ -453,3 +454,18 @@ def test_a_judgement_gathers_every_metric(monkeypatch: pytest.MonkeyPatch) -> No
         assert found.room == (("with_room", c, p),)
         assert found.held == "1 dB quieter"
         assert found.cancellation == (("cancellations", c, p),)
+
+
+@pytest.mark.parametrize(("drr_db", "words"), [((-0.7, -4.8, -0.9), "DRR -0.7 dB of the left"), ((3.0, 2.0, 1.0), "")])
+def test_an_image_that_misses_its_limit_in_a_room_louder_than_the_sound_names_the_room(
+    drr_db: tuple[float, float, float], words: str
+) -> None:
+    limits = Limits()
+    failed = (Metric.of("right_azimuth", "", limits, predicted=38.7, heard=38.7),)
+    image = SimpleNamespace(arms={"calibrated": SimpleNamespace(drr_db=np.array([drr_db, drr_db]))})
+    (cause,) = verdicts._by_design(failed, image)
+    assert "38.7 ° predicted" in cause.text
+    assert ("damp the surfaces" in cause.text) == bool(words)
+    assert words in cause.text
+    other = (Metric.of("cancellation_mean", "", limits, predicted=3.0, heard=3.0),)
+    assert "DRR" not in verdicts._by_design(other, image)[0].text

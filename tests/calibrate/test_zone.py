@@ -275,3 +275,12 @@ def test_a_zone_that_is_none_is_refused(text: str, message: str) -> None:
 
 def test_places_of_the_default_map() -> None:
     assert Extent().axes[0].size * Extent().axes[1].size == 273
+
+
+@pytest.mark.parametrize(
+    ("listening_m", "x"),
+    [(2.0, (1.0, 4.0)), (4.0, (1.0, 4.25)), (4.6, (1.0, 5.0)), (1.0, (0.75, 4.0)), (0.4, (0.3, 4.0))],
+)
+def test_a_default_map_holds_its_listener(listening_m: float, x: tuple[float, float]) -> None:
+    assert Extent().holding(listening_m).x == pytest.approx(x)
+    assert Extent(fixed=True).holding(listening_m).x == (1.0, 4.0)

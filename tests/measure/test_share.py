@@ -160,6 +160,11 @@ def test_bands_in_which_nothing_was_found_are_no_warning() -> None:
     plots.over_bands(ax, hz, [("EDT", none, none), ("T20", np.array([0.3, np.nan, 0.2]), none)], "s")
     FigureCanvasAgg(figure).draw()
     assert len(ax.containers) == 1
+    assert not ax.texts
+    empty = figure.add_subplot(212)
+    plots.over_bands(empty, hz, [("C50", none, none), ("C80", none, none)], "dB")
+    assert [t.get_text() for t in empty.texts] == ["decay range too small in every band"]
+    assert empty.get_yticks().size == 0
 
 
 @pytest.mark.parametrize("command", [("sofa",), ("measure", "show", "--only", "decay")], ids=["sofa", "show"])
