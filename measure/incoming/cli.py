@@ -73,6 +73,10 @@ def import_(
     from sweetspot.rigs.load import find
     from sweetspot.rigs.rig_file import read
 
+    known = described = read(find(rig)) if rig else None
+    if run is not None and known is None:
+        with Session.read(folder.session_file(run)) as session:
+            known = session.rig()
     head = HeadWish(_azimuths(speakers), clockwise, swap)
     wish = Wish(
         kind,
@@ -83,8 +87,8 @@ def import_(
         after_ms=after_ms,
         distance_m=distance,
         head=head,
+        fs=known.fs if known else 48000,
     )
-    described = read(find(rig)) if rig else None
     with tracked("Importing", 2) as step:
         found = sets(path, wish)
         step(", ".join(s.kind for s in found))

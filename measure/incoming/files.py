@@ -55,6 +55,8 @@ class Wish:
         To the head or the microphone.
     head
         See :class:`HeadWish`.
+    fs
+        Sampling rate of the responses that transfer functions become, Hz.
     """
 
     kind: SetName | None = None
@@ -65,6 +67,7 @@ class Wish:
     after_ms: float = 150.0
     distance_m: float = 2.0
     head: HeadWish = field(default_factory=HeadWish)
+    fs: int = 48000
 
 
 def sets(path: Path, wish: Wish) -> list[ImportedSet]:
@@ -101,7 +104,7 @@ def _file(path: Path, wish: Wish) -> ImportedSet:
 
 def _angles(path: Path, wish: Wish) -> ImportedSet:
     """A table of responses of one driver over angles, such as HOLM Acoustics writes: a polar set."""
-    found = text_file.read(path, None, round(TAPS_S * 48000))
+    found = text_file.read(path, wish.fs, round(TAPS_S * wish.fs))
     angles = [_angle(name) for name in found.names]
     if len(angles) < 2 or any(a is None for a in angles):
         raise BadInput(
@@ -184,7 +187,7 @@ class _Read:
 
 
 def _set(kind: SetName, listed: list[Entry], wish: Wish) -> ImportedSet:
-    read = _recorded(listed, wish) if wish.stimulus else [_response(e) for e in listed]
+    read = _recorded(listed, wish) if wish.stimulus else [_response(e, wish.fs) for e in listed]
     if len(rates := {r.fs for r in read}) > 1:
         raise BadInput(
             f"{listed[0].path.parent}: sampling rates {', '.join(f'{r} Hz' for r in sorted(rates))}; one is "
@@ -239,12 +242,32 @@ def _set(kind: SetName, listed: list[Entry], wish: Wish) -> ImportedSet:
         at=stands,
         distance_m=away,
         unit=unit,
-        band=read[0].band,
+        band=_band(read),
         errors=known,
         step=max(r.step for r in read),
         notes=notes,
         chosen=chosen,
     )
+
+
+def _band(read: list[_Read]) -> tuple[float, float] | None:
+    """The band of the responses, Hz, up to the lowest of their ends; ``None`` where none states one.
+
+    Raises
+    ------
+    BadInput
+        One that ends an octave or more below another: its file was cut short.
+    """
+    ends = [(r.band[1], r.entry.path.name) for r in read if r.band]
+    if not ends:
+        return None
+    (least, name), (most, _) = min(ends), max(ends)
+    if 2.0 * least < most:
+        raise BadInput(
+            f"{name}: ends at {least:.0f} Hz, where others of the set end at {most:.0f} Hz: the file was cut short; "
+            "write it again, or leave it out"
+        )
+    return max(min(r.band[0] for r in read if r.band), 20.0), min(least, 20000.0)
 
 
 def _stands(read: list[_Read], drivers: tuple[str, ...]) -> Float | None:
@@ -334,15 +357,15 @@ def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.
     return np.array(rows, dtype=POSITION), away, tuple(notes), chosen
 
 
-def _response(entry: Entry) -> _Read:
+def _response(entry: Entry, fs: int) -> _Read:
     """The responses of one file, or of one of its channels."""
     if entry.path.suffix.lower().lstrip(".") in TEXT:
-        found = text_file.read(entry.path, None, round(TAPS_S * 48000))
-        h, fs, zero, unit, step = found.h, found.fs, found.zero, found.unit, 0.0
+        found = text_file.read(entry.path, fs, round(TAPS_S * fs))
+        h, fs, zero, unit, step, band = found.h, found.fs, found.zero, found.unit, 0.0, found.band
     else:
         h, fs, comment, step = _sound(entry.path)
-        zero, unit = 0, "Pa/FS" if comment.startswith("sweetspot, unit ") else RELATIVE
-    return _Read(entry, _channel(entry, h), fs, zero, _mics(entry, h), unit, step=step)
+        zero, unit, band = 0, "Pa/FS" if comment.startswith("sweetspot, unit ") else RELATIVE, None
+    return _Read(entry, _channel(entry, h), fs, zero, _mics(entry, h), unit, band=band, step=step)
 
 
 def _channel(entry: Entry, h: Float) -> Float:

@@ -41,6 +41,7 @@ DEFAULT_PATTERNS = (
     "{set}_p{position}_{driver}",
     "polar_{driver}_hor_{azimuth_deg}",
     "{driver}_hor_{azimuth_deg}",
+    "{driver}_hor {azimuth_deg}",
 )
 """Tried in this order where none is given; the first three are those of `sweetspot measure export`."""
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from sweetspot.measure.delays import envelope_delay_s
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import many
 from sweetspot.rigs.units import P_REF, Float, from_db
 
 MOST_BYTES = 200 << 20
@@ -33,6 +34,8 @@ class TextResponse:
         Tap of time zero.
     unit
         ``"Pa/FS"`` or ``"relative"``.
+    band
+        Of a transfer function, Hz: it is zero outside.
     """
 
     h: Float
@@ -40,6 +43,7 @@ class TextResponse:
     zero: int
     names: tuple[str, ...]
     unit: str = "relative"
+    band: tuple[float, float] | None = None
 
 
 def read(path: Path, fs: int | None, taps: int) -> TextResponse:
@@ -99,8 +103,12 @@ def _rew_impulse(path: Path, lines: list[str], labels: dict[str, float]) -> Text
     start = next((i + 1 for i, line in enumerate(lines) if "data start" in line.lower()), None)
     if start is None:
         raise BadInput(f"{path}: an impulse response of REW without its line '* Data start'")
-    h = _table(path, [line.strip() for line in lines[start:]])[:, 0]
-    interval, begin = of("sample interval", 0.0), of("start time", 0.0)
+    h = _table(path, [line.strip().replace(",", ".") for line in lines[start:]])[:, 0]  # one number a line
+    interval, begin, stated = of("sample interval", 0.0), of("start time", 0.0), round(of("response length", 0.0))
+    if len(h) < stated:
+        raise BadInput(
+            f"{path}: is truncated: its response length is {stated}, {len(h)} samples are there; export it again"
+        )
     if not 1e-6 < interval < 2e-4:
         raise BadInput(f"{path}: sample interval of {interval:g} s; the range is 1.3e-6 to 1.25e-4")
     return TextResponse(h[None], round(1.0 / interval), max(round(-begin / interval), 0), (path.stem,))
@@ -121,8 +129,8 @@ def _transfer(path: Path, rows: Float, fs: int, taps: int, absolute: bool) -> Te
     """Hertz, dB, degrees: to a response through the phase without its delay, which alone can be interpolated."""
     if rows.shape[1] < 3:
         raise BadInput(
-            f"{path}: {rows.shape[1]} columns; an impulse response, or frequency, level and phase are needed "
-            "(export the phase too)"
+            f"{path}: {many(rows.shape[1], 'column')}; frequency, level and phase are needed (export the phase too), "
+            "or an impulse response with its sampling rate: as WAV, or as REW's text"
         )
     from scipy.interpolate import CubicSpline  # slow to import
 
@@ -137,4 +145,6 @@ def _transfer(path: Path, rows: Float, fs: int, taps: int, absolute: bool) -> Te
     whole = np.zeros(len(grid), dtype=complex)
     at = grid[inside]
     whole[inside] = smooth(np.log(np.maximum(at, 1e-3))) * np.exp(-2j * np.pi * at * delay)
-    return TextResponse(np.fft.irfft(whole, taps)[None], fs, 0, (path.stem,), "Pa/FS" if absolute else "relative")
+    unit = "Pa/FS" if absolute else "relative"
+    band = max(float(f[0]), 1.0), float(f[-1])
+    return TextResponse(np.fft.irfft(whole, taps)[None], fs, 0, (path.stem,), unit, band)

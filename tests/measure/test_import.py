@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -232,6 +233,27 @@ def test_an_impulse_response_of_rew_keeps_its_time_zero(tmp_path: Path) -> None:
     (tmp_path / "woofer.txt").write_text(text)
     found = text_file.read(tmp_path / "woofer.txt", None, 100)
     assert (found.fs, found.zero, found.h.shape) == (48000, 5, (1, 32))
+    (tmp_path / "comma.txt").write_text(text.replace(".", ","))
+    assert np.array_equal(text_file.read(tmp_path / "comma.txt", None, 100).h, found.h)
+    (tmp_path / "cut.txt").write_text(text[:-60])
+    with pytest.raises(BadInput, match="is truncated: its response length is 32, 26 samples are there"):
+        text_file.read(tmp_path / "cut.txt", None, 100)
+
+
+def test_a_transfer_function_that_was_cut_short_is_refused_and_its_band_is_kept(tmp_path: Path) -> None:
+    rows = [f"{f:.2f}\t-3.0\t{-0.1 * f:.3f}" for f in np.geomspace(25.0, 18000.0, 200)]
+    for driver in ("left", "right"):
+        for mic in ("ear_left", "ear_right"):
+            (tmp_path / f"{driver} {mic}.frd").write_text("\n".join(rows))
+    wish = Wish(pattern="{driver} {mic}")
+    assert sets(tmp_path, wish)[0].band == (25.0, 18000.0)
+    assert sets(tmp_path, replace(wish, fs=44100))[0].fs == 44100, "a transfer function goes with any rate"
+    (tmp_path / "left ear_right.frd").write_text("\n".join(rows[:120]))
+    with pytest.raises(BadInput, match=r"left ear_right.frd: ends at \d+ Hz, where others of the set end at 18000 Hz"):
+        sets(tmp_path, wish)
+    (tmp_path / "left ear_right.frd").write_text("\n".join(row.split("\t")[0] for row in rows))
+    with pytest.raises(BadInput, match="1 column; frequency, level and phase are needed"):
+        sets(tmp_path, wish)
 
 
 @pytest.mark.parametrize("loopback", [True, False])
