@@ -184,7 +184,7 @@ def ran(script: str, place: Path, root: Path, *words: str) -> dict[str, Any]:
     path = f"{root}{os.pathsep}{place}"
     done = subprocess.run(
         [sys.executable, place / "script.py", place, *words],
-        env={"PYTHONPATH": path, "PATH": ""}, capture_output=True, text=True, timeout=120,
+        env={"PYTHONPATH": path, "PATH": ""}, capture_output=True, text=True, timeout=400,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout.splitlines()[-1]))
