@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from sweetspot.rigs.errors import BadInput, SweetspotError
@@ -292,6 +294,8 @@ def calibrate_run(run: Place, path: Place | None = None) -> Fitted:
 def filters(place: Place) -> FilterSet:
     """The filter set of a run folder or of a ``filterset.h5``: ``taps (program, driver, tap)``.
 
+    It keeps to the limits of the rig file beside it, as they are now.
+
     Parameters
     ----------
     place
@@ -305,24 +309,24 @@ def filters(place: Place) -> FilterSet:
     Raises
     ------
     SweetspotError
-        No such file, or not a filter set.
+        No such file, not a filter set, or one that plays below a band of the rig file.
 
     Examples
     --------
     >>> sweetspot.filters(run).drivers
     ('left', 'right')
     """
-    from sweetspot.processor import store
+    from sweetspot.processor import run_folder, store
 
     path = Path(place)
-    return store.read(path / store.NAME if path.is_dir() else path)
+    return run_folder.limited_by_rig(path, store.read(path))[0]
 
 
 def process(filter_set: FilterSet, x: ArrayLike, fs: float) -> Float:
     """Driver signals ``(driver, sample)`` at ``filter_set.fs`` of a stereo signal ``(2, sample)``, full scale = 1.
 
-    Upmix, filter matrix and guard run as live; their delay is removed, the filters' own (``filter_set.delay_samples``)
-    stays.
+    Upmix, SPL limiter, filter matrix and guard run as live; their delay is removed, the filters' own
+    (``filter_set.delay_samples``) stays.
 
     Parameters
     ----------
@@ -341,8 +345,8 @@ def process(filter_set: FilterSet, x: ArrayLike, fs: float) -> Float:
     Raises
     ------
     SweetspotError
-        Another shape, values that are not finite, a rate that is no positive whole number, or an output that the guard
-        stops.
+        Another shape, values that are not finite, integers above full scale, a rate that is no positive whole number,
+        or an output that the guard stops.
 
     See Also
     --------
@@ -358,7 +362,10 @@ def process(filter_set: FilterSet, x: ArrayLike, fs: float) -> Float:
 
     if not (fs >= 1 and float(fs).is_integer()):
         raise BadInput(f"fs is {fs}; a whole number of Hz from 1 is needed")
-    return render(filter_set, x, int(fs))
+    signal = np.asarray(x)
+    if signal.dtype.kind in "iu" and (largest := np.abs(signal.astype(float)).max(initial=0.0)) > 1.0:
+        raise BadInput(f"x holds {signal.dtype} up to {largest:.0f}; full scale is 1: scale it")
+    return render(filter_set, signal, int(fs))
 
 
 def verify(run: Place, limits: Place | None = None) -> Verification:
@@ -459,13 +466,13 @@ def report(run: Place, music: Place | None = None) -> Path:
     return write(Path(run), None if music is None else Path(music))
 
 
-def export(filter_set: FilterSet, engine: str, out: Place) -> tuple[Path, ...]:
+def export(filter_set: FilterSet | Place, engine: str, out: Place) -> tuple[Path, ...]:
     """Write the files for another engine: "camilladsp", "brutefir", "jconvolver", "wav", ...; returns their paths.
 
     Parameters
     ----------
     filter_set
-        From :func:`filters`.
+        Run folder or ``filterset.h5``; or from :func:`filters`, for engines without a bypass.
     engine
         A name of ``sweetspot export --to``.
     out
@@ -479,19 +486,32 @@ def export(filter_set: FilterSet, engine: str, out: Place) -> tuple[Path, ...]:
     Raises
     ------
     SweetspotError
-        An unknown engine, filters that it cannot hold, or a folder that cannot be written.
+        An unknown engine, filters that it cannot hold, a folder that cannot be written, or a bypass that is not known:
+        plain stereo and the bands of its drivers lie in the run folder.
 
     Examples
     --------
     >>> [path.suffix for path in sweetspot.export(sweetspot.filters(run), "wav", folder / "wav")][:1]
     ['.wav']
+    >>> "unit.blob" in [path.name for path in sweetspot.export(run, "c", folder / "c")]
+    True
     """
-    from sweetspot.processor.export import bundle, without_guard
+    from sweetspot.processor import run_folder, store
+    from sweetspot.processor.export import HOLD_ALL, Options, bundle, without_guard
     from sweetspot.processor.files import write_all
+    from sweetspot.processor.filterset import FilterSet
 
-    contents = bundle(without_guard(filter_set, engine)[0], engine).everything()
-    write_all(Path(out), contents)
-    return tuple(Path(out) / name for name in contents)
+    options = Options()
+    if not isinstance(filter_set, FilterSet):
+        path, filter_set = Path(filter_set), filters(filter_set)
+        options = Options(plain=store.plain_of(path, filter_set), limits=run_folder.driver_limits(path, filter_set))
+    elif engine in HOLD_ALL:
+        raise BadInput(f"{engine} has a bypass, and filters alone do not know it: give the run folder in their place")
+    made, _, note = without_guard(filter_set, engine, options)
+    content = bundle(made, engine, options)
+    content = replace(content, notes=(*content.notes, note)) if note else content
+    write_all(Path(out), content.everything())
+    return tuple(Path(out) / name for name in content.everything())
 
 
 def _nobody(move: str) -> None:

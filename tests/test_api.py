@@ -13,6 +13,9 @@ import pytest
 
 import sweetspot
 from sweetspot import api
+from sweetspot.processor import store
+from sweetspot.processor.export import Options, c_library
+from sweetspot.processor.run_folder import driver_limits
 from tests.filter_sets import filter_set
 from tests.reference import data_files
 
@@ -91,9 +94,30 @@ def test_wrong_input_is_an_error_with_a_message(tmp_path: Path) -> None:
         (lambda: api.process(quiet, np.zeros((2, 9)), 0), "fs is 0"),
         (lambda: api.process(quiet, np.zeros((2, 9)), 44100.5), "fs is 44100.5"),
         (lambda: api.process(quiet, np.full((2, 9), np.nan), FS), "nan"),
+        (lambda: api.process(quiet, np.full((2, 9), 9000, dtype=np.int16), FS), "int16 up to 9000; full scale is 1"),
+        (lambda: api.export(quiet, "c", tmp_path / "out"), "c has a bypass.*give the run folder"),
         (lambda: api.export(quiet, "no-such-engine", tmp_path / "out"), "no-such-engine"),
     ]
     for call, message in wrong:
         with pytest.raises(sweetspot.SweetspotError, match=message):
             call()
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_filters_and_exports_keep_to_the_rig_file_beside_them(tmp_path: Path) -> None:
+    """As those of the command line: the ceiling of today, and a bypass of plain stereo within the drivers' bands."""
+    taps = np.zeros((3, 2, 64))
+    taps[[0, 1], [0, 1], 0] = taps[2, :, 0] = 0.25
+    made = filter_set(taps, "off", channels=(1, 2), drivers=("left", "right"), fs=48000)
+    store.write(tmp_path / "filterset.h5", made)
+    assert api.filters(tmp_path).ceiling == made.ceiling
+    text = (Path(__file__).parents[1] / "rigs" / "puck.toml").read_text()
+    text = re.sub(r"ceiling_dbfs = .*", "ceiling_dbfs = -20.0", text).replace("band_hz = [180,", "band_hz = [1,")
+    (tmp_path / "rig.toml").write_text(text)
+    found = api.filters(tmp_path)
+    assert found.ceiling == pytest.approx(0.1)
+    options = Options(plain=store.plain_of(tmp_path, found), limits=driver_limits(tmp_path, found))
+    api.export(tmp_path, "c", tmp_path / "c")
+    assert (tmp_path / "c" / "unit.blob").read_bytes() == c_library.blob_of(found, options)
+    api.export(str(tmp_path), "ffmpeg", tmp_path / "ffmpeg")
+    assert "lowered by 8.0 dB" in (tmp_path / "ffmpeg" / "README.txt").read_text()

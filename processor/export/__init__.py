@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from sweetspot.processor.export import brutefir as brutefir
     from sweetspot.processor.export import c_library as c_library
     from sweetspot.processor.export import pipewire as pipewire
+    from sweetspot.processor.export.banks import HOLD_ALL as HOLD_ALL
     from sweetspot.processor.export.banks import whole_bundle as whole_bundle
     from sweetspot.processor.export.bundles import Bundle as Bundle
     from sweetspot.processor.export.engines import ENGINES as ENGINES

@@ -24,9 +24,9 @@ SWITCH = {
     "c": "sweetspot_set_listener(processor, x, y, yaw, 0.03) between two blocks: the nearest place takes over by a "
     "crossfade",
     "lv2": "the controls listener_x, listener_y and listener_turned: the nearest place takes over by a crossfade",
-    "pipewire": "the plug-in's controls: pw-cli set-param NODE Props "
-    '\'{ params = [ "sweetspot:listener_x" 2.0 "sweetspot:listener_y" 0.3 ] }\', NODE the sink\'s number in '
-    "pw-cli list-objects; the nearest place takes over by a crossfade",
+    "pipewire": "the plug-in's controls: pw-cli set-param sweetspot Props "
+    '\'{ params = [ "sweetspot:listener_x" 2.0 "sweetspot:listener_y" 0.3 ] }\'; the nearest place takes over by a '
+    "crossfade",
     "camilladsp": "start it with `camilladsp -p 1234 FOLDER/CONFIG`; over the websocket on that port send "
     '{"SetConfigFilePath": "FOLDER/CONFIG"} and then "Reload": its filters are exchanged, without a crossfade',
     "jconvolver": "run one engine a place and connect the program to one of them, or restart it with the next",

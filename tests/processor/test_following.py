@@ -403,6 +403,9 @@ def test_a_bank_is_exported_place_by_place_with_an_index(
     assert "SetConfigFilePath" in camilla.stdout
     brutefir = sweetspot("export", file, "--to", "brutefir", "--bank", "--out", tmp_path / "brutefir")
     assert "bank-jack.conf" in brutefir.stdout
+    noted = (tmp_path / "brutefir" / "place-001" / "README.txt").read_text()
+    assert "lowered by" in noted
+    assert "lowered by" in brutefir.stdout
     text = (tmp_path / "brutefir" / "bank-jack.conf").read_text()
     for place in ("place-001", "place-004"):
         names = re.findall(r'cfc "(\S+)" "(\S+)";', (tmp_path / "brutefir" / f"{place}.cli").read_text())

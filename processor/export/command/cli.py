@@ -150,13 +150,14 @@ def _pair(first: FilterSet, second: FilterSet, engine: str) -> tuple[FilterSet, 
 def _export_bank(filterset: Path, engine: str, options: Options, out: Path, checked: bool, as_json: bool) -> None:
     """Every place of a bank; ``checked`` runs the engine with the files of the default place."""
     bank, names = bank_within_rig(filterset), dict[str, list[str]]()
-    lowered = max(without_guard(bank.at(i), engine, options)[1] for i in range(len(bank.places)))
+    lowered, cost = max(without_guard(bank.at(i), engine, options)[1:] for i in range(len(bank.places)))
     bank = bank.louder(-lowered)
     whole = [(".", whole_bundle(bank, engine, options))] if engine in HOLD_ALL else []
     with tracked("Exporting", len(bank.places)) as step:
         for name, one in whole or bank_bundles(bank, engine, options):
-            files.write_all(out / name, one.everything())
-            names[name] = sorted(one.everything())
+            noted = replace(one, notes=(*one.notes, cost)) if cost else one
+            files.write_all(out / name, noted.everything())
+            names[name] = sorted(noted.everything())
             step(name)
     listing = bank_index(bank, engine, names)
     files.write_all(out, {INDEX: listing} | bank_switching(bank, engine, options))
@@ -170,7 +171,7 @@ def _export_bank(filterset: Path, engine: str, options: Options, out: Path, chec
     data["gain_lowered_db"] = lowered
     head = f"{out}: {many(len(bank.places), 'place')} for {engine}, {INDEX}"
     lines = [head, f"To change: {switch}", *_verdict(compared)]
-    lines += [f"{engine} has no guard: all places are lowered by {lowered:.1f} dB"] if lowered else []
+    lines += [cost] if cost else []
     result(data, "\n".join(lines), as_json=as_json)
     if compared and not compared.passed:
         raise typer.Exit(NOT_RUN if compared.passed is None else 1)
