@@ -31,6 +31,9 @@ DIRECT_S = 0.003
 """Length of the direct sound, whose first ear tells the side of a driver; a room's sound comes from all sides, s."""
 
 
+INVERTED = 1.2
+"""Ratio of the ears' strongest negative to their strongest positive correlation from which one ear is inverted."""
+
 LEAST_SPARED = 3
 """Number of positions from which one can be held out for scoring."""
 
@@ -42,8 +45,8 @@ def check(ears: ImpulseResponse, rig: Description) -> None:
     ------
     BadInput
         A sampling rate below :data:`LEAST_HZ`; one driver; no position to design from or to score on; ears missing,
-        swapped or the same; a driver that is dead or lost in noise; positions that are all the same; a value that is
-        not a number.
+        swapped, inverted or the same; a driver that is dead or lost in noise; positions that are all the same; a
+        value that is not a number.
     """
     if ears.fs < LEAST_HZ:
         raise BadInput(
@@ -123,10 +126,19 @@ def _apart(ears: ImpulseResponse) -> None:
 
 
 def _sorted(ears: ImpulseResponse, rig: Description) -> None:
-    """Drivers at the side reach the ear on that side first; a listener who faces the unit has +y on the right."""
+    """Drivers at the side reach the ear on that side first; a listener who faces the unit has +y on the right.
+
+    Both ears get the sound of every driver with one sign.
+    """
     y: Float = np.array([d.at[1] for d in rig.driver])
     direct = gate.until(ears.h, ears.zero, ears.fs, gate.first_arrival(ears) + DIRECT_S)
-    lead = _leads_s(direct, ears.fs)
+    lead, alike, opposite = _leads_s(direct, ears.fs)
+    if (ratio := float(opposite.sum() / max(float(alike.sum()), 1e-300))) > INVERTED:
+        raise BadInput(
+            f"one ear has its polarity inverted: over all drivers and positions the ears' correlation is {ratio:.1f} "
+            f"times as strong with opposite signs as with the same (limit {INVERTED:g}); check cable, phase switch and "
+            "preamplifier of ear_left and ear_right, and measure again"
+        )
     aside = np.abs(y) >= SIDEWAYS_M
     if aside.sum() < 2 or not (np.sign(y[aside]).min() < 0 < np.sign(y[aside]).max()):
         return
@@ -142,9 +154,10 @@ def _sorted(ears: ImpulseResponse, rig: Description) -> None:
         )
 
 
-def _leads_s(h: Float, fs: int) -> Float:
+def _leads_s(h: Float, fs: int) -> tuple[Float, Float, Float]:
     """Lead of the right ear in ``h (position, ear, driver, tap)`` by each driver ``(driver,)``, s, mean over positions,
-    by cross-correlation at eight times the sampling rate."""
+    by cross-correlation at eight times the sampling rate; and how strong that is at most, and with opposite signs.
+    """
     reach = int(2 * LEAD_S * 8 * fs)
     n = fft.next_fast_len(h.shape[-1] + reach // 8 + 1, real=True)  # holds every lag that is looked at
     X = fft.rfft(h, n, axis=-1)
@@ -152,4 +165,5 @@ def _leads_s(h: Float, fs: int) -> Float:
     band = ((f > 300.0) & (f < 4000.0)).astype(float)
     both = fft.irfft(np.sum(X[:, 0] * X[:, 1].conj() * band, axis=0), 8 * n, axis=-1)
     near = np.concatenate([both[:, -reach:], both[:, : reach + 1]], axis=-1)
-    return np.asarray((np.argmax(near, axis=-1) - reach) / (8 * fs))
+    alike, opposite = near.max(axis=-1), -near.min(axis=-1)
+    return np.asarray((np.argmax(near, axis=-1) - reach) / (8 * fs)), alike, opposite

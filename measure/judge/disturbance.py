@@ -79,18 +79,31 @@ def hum(x: NDArray[np.float32], sweep: Sweep, latency: float, decay: float) -> t
     rest = x[begin : begin + max(len(x) - begin, 0) // 1024 * 1024]
     if len(rest) < 0.25 * sweep.fs:
         return None
-    window = _window(len(rest))
-    spacing = sweep.fs / len(rest)
-    low = fft.rfft(rest * window)[: round(HARMONICS * 60.0 / spacing) + NEIGHBOURS + 1]
-    power = (np.abs(low) ** 2 / (np.sum(window**2) * len(rest) / 2)).tolist()  # a list: lines have few bins
     limit = float(np.mean(np.asarray(x, dtype=float) ** 2)) * float(from_db(HUM_LEVEL_DB)) ** 2
+    mains, level = mains_of(rest, sweep.fs, limit)
+    return (mains, float(power_db(level / limit)) + HUM_LEVEL_DB) if level > limit else None
+
+
+def mains_of(x: NDArray[np.float32], fs: int, limit: float = 0.0) -> tuple[float, float]:
+    """Mains fundamental (50 or 60 Hz) and power of its steady lines in a stretch without other sound; 0 and 0 if none.
+
+    Parameters
+    ----------
+    x
+        One channel, ``(samples,)``, at least 0.25 s.
+    limit
+        Power of lines below which their steadiness is not looked at.
+    """
+    window, spacing = _window(len(x)), fs / len(x)
+    low = fft.rfft(x * window)[: round(HARMONICS * 60.0 / spacing) + NEIGHBOURS + 1]
+    power = (np.abs(low) ** 2 / (np.sum(window**2) * len(x) / 2)).tolist()  # a list: lines have few bins
     found = []
     for mains in (50.0, 60.0):
         lines = {k * mains: _line(power, k * mains / spacing) for k in range(1, HARMONICS + 1)}
         if sum(lines.values()) > limit:
-            found.append((sum(p for f, p in lines.items() if p > 0.0 and _steady(rest, f / sweep.fs)), mains))
+            found.append((sum(p for f, p in lines.items() if p > 0.0 and _steady(x, f / fs)), mains))
     level, mains = max(found, default=(0.0, 0.0))
-    return (mains, float(power_db(level / limit)) + HUM_LEVEL_DB) if level > limit else None
+    return (mains, level) if level > 0.0 else (0.0, 0.0)
 
 
 @lru_cache(maxsize=4)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sweetspot.measure.judge import levels_unknown, swept_power, uncalibrated
+from sweetspot.measure.judge import disturbance, levels_unknown, swept_power, uncalibrated
 from sweetspot.measure.preflight.finding import Finding, Outcome
 from sweetspot.measure.preflight.paths import OCTAVES, Observation
 from sweetspot.rigs.errors import BadInput
@@ -141,13 +141,34 @@ def of_noise(observed: Observation) -> Iterator[Finding]:
         listed = " ".join(f"{level:.0f}" for level in bands.values() if level is not None)
         unit = "spl" if known else "fs"
         text = f"{total + shift:.0f} dB{' SPL' if known else 'FS'}; octaves from {OCTAVES[0]:g} Hz: {listed}"
-        hum = power_db(density[1:16].max() * step / P_REF**2)
+        values = {f"total_db_{unit}": total + shift, f"octaves_db_{unit}": bands}
+        mains, power = m.mains[observed.inputs[i]]
+        hum = float(power_db(power * observed.pascals(i) ** 2 / P_REF**2))
         outcome: Outcome = "pass"
-        if hum > total - 1.0 and hum + shift > (HUM_DB_SPL if known else HUM_DBFS):
-            outcome, text = "warn", f"{text}: most of it below 300 Hz: hum?"
-        yield Finding(
-            "noise", mic.name, outcome, text, {f"total_db_{unit}": total + shift, f"octaves_db_{unit}": bands}
-        )
+        if mains:
+            over = hum - _softest_db(observed, i)
+            much = over > disturbance.HUM_LEVEL_DB
+            if much or hum + shift > (HUM_DB_SPL if known else HUM_DBFS):
+                outcome = "fail" if much else "warn"
+                text += f"; hum of {mains:.0f} Hz and multiples at {hum + shift:.0f} dB{' SPL' if known else 'FS'}"
+            if much:
+                text += (
+                    f", {over:.0f} dB re the sweep (limit {disturbance.HUM_LEVEL_DB:.0f}): captures would be rejected; "
+                )
+                text += "check its grounding and its cable"
+            values |= {"mains_hz": mains, f"hum_db_{unit}": hum + shift}
+        yield Finding("noise", mic.name, outcome, text, values)
+
+
+def _softest_db(observed: Observation, mic: int) -> float:
+    """Level of the driver's sweep that is softest at a microphone, dB re 20 uPa; infinite if none arrives."""
+    m, row = observed.matrices[0], observed.inputs[mic]
+    swept = []
+    for o in np.flatnonzero(observed.there[mic]):
+        power, f = np.abs(m.responses[o][row]) ** 2, m.comb.frequencies(o)
+        swept.append(float(np.sum(power / f) / np.sum(1.0 / f)))  # as long in every octave
+    full = float(db(observed.sweep_peak / np.sqrt(2.0) * observed.pascals(mic) / P_REF))
+    return full + float(power_db(min(swept))) if swept else np.inf
 
 
 def allowed_peak(rig: Description, level_dbfs: float | None, quieter_db: float) -> float:

@@ -48,6 +48,10 @@ def test_a_sound_session_passes(ears: ImpulseResponse, rig: Description) -> None
     ("break_it", "message"),
     [
         (lambda e: dataclasses.replace(e, h=e.h[:, ::-1]), "the ears are swapped: 'woofer'"),
+        (
+            lambda e: dataclasses.replace(e, h=e.h * np.array([1.0, -1.0])[:, None, None]),
+            "one ear has its polarity inverted",
+        ),
         (lambda e: dataclasses.replace(e, h=e.h * [[1.0], [1e-4], [1.0]]), "driver 'left' is dead.*-8. dB re"),
         (
             lambda e: dataclasses.replace(e, snr_db=e.snr_db - [0.0, 0.0, 58.0]),
@@ -65,7 +69,7 @@ def test_a_sound_session_passes(ears: ImpulseResponse, rig: Description) -> None
             "one driver .'woofer'.",
         ),
     ],
-    ids=["swapped", "dead", "noisy", "not moved", "one ear", "nothing to score", "slow", "one driver"],
+    ids=["swapped", "inverted", "dead", "noisy", "not moved", "one ear", "nothing to score", "slow", "one driver"],
 )
 def test_what_cannot_work_is_named(
     break_it: Callable[[ImpulseResponse], ImpulseResponse], message: str, ears: ImpulseResponse, rig: Description

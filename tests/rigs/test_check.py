@@ -549,6 +549,18 @@ def test_what_cannot_be_decided_is_reported(checked: Check, crooked_text: str, t
     assert not failed(findings)
 
 
+@pytest.mark.parametrize(("mains", "level_dbfs", "outcome"), [(50.0, -50.0, "fail"), (60.0, -84.0, "pass")])
+def test_hum_that_a_session_would_reject_is_a_fault_of_the_check(
+    checked: Check, crooked_text: str, tmp_path: Path, mains: float, level_dbfs: float, outcome: str
+) -> None:
+    text = f"{crooked_text}\n[lab.hum]\nlevel_dbfs = {level_dbfs}\nfrequency_hz = {mains}\n"
+    noises = [f for f in checked(rig=parse(text, folder=tmp_path)) if f.check == "noise"]
+    assert [f.outcome for f in noises] == [outcome] * 3
+    for one in noises:
+        assert (f"hum of {mains:.0f} Hz and multiples at" in one.text) == (outcome != "pass")
+        assert ("captures would be rejected" in one.text) == (outcome == "fail")
+
+
 def test_drivers_that_respond_alike_are_named_together(checked: Check, crooked_text: str, tmp_path: Path) -> None:
     alike = crooked_text.replace("at = [0.05, 0.06, 0.01]", "at = [0.01, 0.08, 0.0]")
     alike = alike.replace("at = [0.03, -0.07, 0.0]", "at = [0.01, 0.08, 0.0]")

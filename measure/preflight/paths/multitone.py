@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.measure.judge import disturbance
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.protection import Protection
 from sweetspot.rigs.units import Complex, Float, power_db
@@ -145,6 +146,8 @@ class ResponseMatrix:
         Loudest 50 ms of the silence over its quiet quarter, 100 Hz and up, dB, ``(input,)``.
     clipped
         Samples at full scale, ``(input,)``.
+    mains
+        ``(input, 2)``: fundamental of mains hum in the silence, Hz, and power of its lines; 0 and 0 without.
     still
         Whether an input gave the same value all the time, ``(input,)``: nothing is converted there.
     """
@@ -159,6 +162,7 @@ class ResponseMatrix:
     burst_db: Float
     clipped: NDArray[np.intp]
     still: NDArray[np.bool_]
+    mains: Float
 
 
 FULL = 0.9999
@@ -186,6 +190,7 @@ def matrix(comb: Comb, x: NDArray[np.float32]) -> ResponseMatrix:
         burst_db=power_db(loudness.max(axis=1) / np.maximum(quiet, 1e-30)),
         clipped=np.count_nonzero(np.abs(x) >= FULL, axis=1).astype(np.intp),
         still=np.ptp(x, axis=1) == 0.0,
+        mains=np.array([disturbance.mains_of(row, comb.fs) for row in silent]),
     )
 
 
