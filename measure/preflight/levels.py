@@ -152,10 +152,8 @@ def of_noise(observed: Observation) -> Iterator[Finding]:
                 outcome = "fail" if much else "warn"
                 text += f"; hum of {mains:.0f} Hz and multiples at {hum + shift:.0f} dB{' SPL' if known else 'FS'}"
             if much:
-                text += (
-                    f", {over:.0f} dB re the sweep (limit {disturbance.HUM_LEVEL_DB:.0f}): captures would be rejected; "
-                )
-                text += "check its grounding and its cable"
+                text += f", {over:.0f} dB re the sweep (limit {disturbance.HUM_LEVEL_DB:.0f}): captures would be "
+                text += "rejected; check its grounding and its cable"
             values |= {"mains_hz": mains, f"hum_db_{unit}": hum + shift}
         yield Finding("noise", mic.name, outcome, text, values)
 
@@ -165,7 +163,7 @@ def _softest_db(observed: Observation, mic: int) -> float:
     m, row = observed.matrices[0], observed.inputs[mic]
     swept = []
     for o in np.flatnonzero(observed.there[mic]):
-        power, f = np.abs(m.responses[o][row]) ** 2, m.comb.frequencies(o)
+        power, f = np.abs(m.responses[o][row]) ** 2, m.comb.frequencies(int(o))
         swept.append(float(np.sum(power / f) / np.sum(1.0 / f)))  # as long in every octave
     full = float(db(observed.sweep_peak / np.sqrt(2.0) * observed.pascals(mic) / P_REF))
     return full + float(power_db(min(swept))) if swept else np.inf
