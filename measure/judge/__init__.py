@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sweetspot.measure.judge import burst as burst
     from sweetspot.measure.judge import clocks as clocks
+    from sweetspot.measure.judge import disturbance as disturbance
     from sweetspot.measure.judge import drift as drift
     from sweetspot.measure.judge import quality as quality
     from sweetspot.measure.judge import uncertainty as uncertainty
