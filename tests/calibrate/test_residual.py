@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -88,6 +89,17 @@ def test_a_difference_counts_until_paths_end_and_apart_until_the_direct_sound_ha
     np.testing.assert_allclose(s.early, at(soon, s.f), atol=2e-3)
     s = residual.of(ears, heard(ears, filters, late), filters, SHARE)
     assert np.abs(s.heard - s.predicted()).max() < 1e-6
+
+
+@pytest.mark.parametrize("later", [-70, 300])
+def test_time_zero_may_be_another_tap_of_the_session_than_of_the_verification(later: int) -> None:
+    """As of a session that was imported, or measured by an earlier version."""
+    ears, filters = unit()
+    got = heard(ears, filters)
+    moved = replace(got, h=np.roll(got.h, later, axis=-1), zero=ZERO + later)
+    s = residual.of(ears, moved, filters, SHARE)
+    assert residual.disagreement_db(s) < -80.0
+    np.testing.assert_allclose(s.heard, at(got.h, s.f), atol=2e-3 * np.abs(s.heard).max())
 
 
 def test_the_window_of_kept_paths_ends_before_they_fall() -> None:

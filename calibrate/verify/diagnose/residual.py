@@ -173,11 +173,16 @@ def weight_of(near: Float, f: Float) -> Float:
 
 
 def _apart(ears: ImpulseResponse, heard: ImpulseResponse, taps: Float) -> Float:
-    """Measured minus predicted ``(position, ear, stimulus, tap)``, without time aliasing."""
+    """Measured minus predicted ``(position, ear, stimulus, tap)``, without time aliasing, by the taps of ``heard``.
+
+    Time zero is another tap of ``ears`` where these were imported, or measured by an earlier version.
+    """
     n = 1 << (ears.h.shape[-1] + taps.shape[-1] - 1).bit_length()
     both = np.einsum("pedf,sdf->pesf", np.fft.rfft(ears.h, n, axis=-1), np.fft.rfft(taps, n, axis=-1))
-    wanted = np.fft.irfft(both, n, axis=-1)
-    taken = min(n, heard.h.shape[-1])
+    wanted, later = np.fft.irfft(both, n, axis=-1), heard.zero - ears.zero
+    if later:
+        wanted = np.pad(wanted[..., max(-later, 0) :], [(0, 0)] * 3 + [(max(later, 0), 0)])
+    taken = min(wanted.shape[-1], heard.h.shape[-1])
     return np.asarray(heard.h[..., :taken] - wanted[..., :taken])
 
 
