@@ -547,9 +547,11 @@ class Session:
             The last program that wrote on it did not close it.
         """
         if self._open.seal.state == "open" and not self._open.is_writable and not data.is_stamped:
+            made = self.sets and all(self.origin(name) for name in self.sets)
+            anew = "capture or import the unit anew: this run cannot be resumed"
             raise BadInput(
                 f"{self.path}: the program that wrote {data.name} ended before it closed the file; "
-                f"finish it with: sweetspot measure resume {self.path.parent}"
+                + (anew if made else f"finish it with: {again(self.path)}")
             )
         return data
 

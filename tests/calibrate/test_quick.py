@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -355,6 +356,22 @@ def test_a_dead_driver_is_the_units_fault_and_a_dead_amplifier_the_boxes(
     assert "no signal of any driver at any microphone" in done["amp-off"]["reasons"][0]
     assert "no signal of any driver at front" in done["unplug mic=front"]["reasons"][0]
     assert "resume" not in done["amp-off"]["reasons"][0]
+
+
+def test_an_estimate_that_was_cut_short_is_not_sent_to_a_command_that_refuses_it(
+    place: Path, model: GoldenModel, tmp_path: Path
+) -> None:
+    """As when a line is killed while it writes the estimate: nothing is left to measure in this run."""
+    run = quick_fleet.measured(tmp_path, quick_fleet.rig(place), "U-3", quick=True)
+    cut = tmp_path / "cut"
+    with Session.resume(run / "session.h5") as session:
+        found = quick.estimate(model, "0" * 64, session.responses("monitor"), quick.errors_of(session, "monitor"))
+        quick.keep(session, found, "the monitor capture")
+        shutil.copytree(run, cut)
+    with Session.read(cut / "session.h5") as session, pytest.raises(BadInput, match="ended before") as refused:
+        session.responses("ears")
+    assert "capture or import the unit anew" in str(refused.value)
+    assert "measure resume" not in str(refused.value)
 
 
 def test_a_quick_session_is_calibrated_like_any_other(place: Path, model: GoldenModel, rig: Description) -> None:
