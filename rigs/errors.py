@@ -64,7 +64,7 @@ class TooLoud(HardwareTrouble):
 
 
 class Held(HardwareTrouble):
-    """Captures stayed bad after every repeat, or the disk is full: the session waits and can be resumed.
+    """Captures stayed bad after every repeat: the session waits and can be resumed.
 
     Parameters
     ----------
@@ -79,10 +79,20 @@ class Held(HardwareTrouble):
         self.trouble = text
 
 
-def disk_full(path: Path, text: str) -> Held:
-    """The error of a disk without room for a run's file: what is full, and how to go on when there is room."""
-    free = f"ree some space, then: {again(path)}"
-    return Held(text, f"F{free}" if "verify" in path.name else f"Captures so far are kept; f{free}")
+class DiskFull(Held):
+    """The disk has no room for a file of a run.
+
+    Parameters
+    ----------
+    path
+        The file.
+    text
+        What is full.
+    """
+
+    def __init__(self, path: Path = Path(), text: str = "") -> None:
+        free = f"ree some space, then: {again(path)}"
+        super().__init__(text, f"F{free}" if "verify" in path.name else f"Captures so far are kept; f{free}")
 
 
 def again(path: Path) -> str:

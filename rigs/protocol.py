@@ -9,6 +9,7 @@ The classes of trouble live in :mod:`sweetspot.rigs.errors` (so that the rig fil
     |- HardwareTrouble     (3)     a device failed, vanished or answered wrongly; what landed is kept
     |  |- TooLoud          (2)     a level above the rig's ceiling or SPL limit was asked for; 3 once a capture had it
     |  `- Held             (3)     captures stayed bad: the session waits and can be resumed
+    |     `- DiskFull      (3)     no room for a file of the run
     `- OutputTrouble      (70)     stdout did not take the result
 """
 

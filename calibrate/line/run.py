@@ -29,7 +29,7 @@ from sweetspot.measure.shot import ALL
 from sweetspot.processor import store
 from sweetspot.processor.export import bundle
 from sweetspot.processor.files import write_all
-from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held, SweetspotError
+from sweetspot.rigs.errors import BadInput, DiskFull, HardwareTrouble, Held, SweetspotError
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.protocol import Rig, unattended
@@ -132,6 +132,7 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
         record |= {"verdict": "error", "cause": "stopped", "reasons": ["stopped by the operator"]}
     except SweetspotError as trouble:
         cause = "rig" if isinstance(trouble, HardwareTrouble) else "input"
+        cause = "disk" if isinstance(trouble, DiskFull) else cause
         record |= {"verdict": "error", "cause": cause, "reasons": [_reason(trouble)]}
         if "run" in record and not Path(record["run"]).is_dir():  # refused before the first capture
             del record["run"]

@@ -115,6 +115,7 @@ REMEDIES = {
     "stopped": "Repeat the same unit",
     "records": "Correct what keeps the record from being written, then repeat the same unit",
     "input": "Correct what is named above, then repeat the same unit",
+    "disk": "Free some space on the disk, then repeat the same unit",
     "doubled": "Set both units of this number aside: one of them has a wrong label",
     "program": "Repeat the same unit; if it stops again, call the engineer",
 }

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from sweetspot.rigs.errors import disk_full
+from sweetspot.rigs.errors import DiskFull
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """System errors of a file that cannot grow: disk, quota or size limit."""
@@ -21,12 +21,12 @@ def need(path: Path, wanted: int, what: str) -> None:
 
     Raises
     ------
-    Held
+    DiskFull
         They are not.
     """
     free = shutil.disk_usage(path.parent).free
     if free < wanted:
-        raise disk_full(
+        raise DiskFull(
             path,
             f"{path.parent}: the disk is full: {free / 1e6:.1f} MB free, {wanted / 1e6:.1f} MB needed for {what}",
         )
@@ -40,7 +40,7 @@ def try_to_grow(path: Path, handle: int, wanted: int) -> None:
 
     Raises
     ------
-    Held
+    DiskFull
         It cannot.
     """
     if not hasattr(os, "posix_fallocate"):
@@ -52,4 +52,4 @@ def try_to_grow(path: Path, handle: int, wanted: int) -> None:
     except OSError as fault:
         if fault.errno in FULL:
             words = os.strerror(fault.errno or errno.ENOSPC)
-            raise disk_full(path, f"{path}: the disk is full ({words[0].lower()}{words[1:]})") from fault
+            raise DiskFull(path, f"{path}: the disk is full ({words[0].lower()}{words[1:]})") from fault

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError, disk_full
+from sweetspot.rigs.errors import BadInput, DiskFull, HardwareTrouble, SweetspotError
 from sweetspot.rigs.storage.atomic import FULL
 
 LONGEST = 160
@@ -28,7 +28,7 @@ def guarded(path: Path, what: str) -> Iterator[None]:
     ------
     BadInput
         It cannot be opened or read.
-    Held
+    DiskFull
         The disk is full.
     """
     try:
@@ -55,7 +55,7 @@ def in_use(path: Path) -> BadInput:
 def _of_system(path: Path, what: str, fault: OSError) -> SweetspotError:
     words = _words(fault)
     if fault.errno in FULL or "No space left" in str(fault):
-        return disk_full(path, f"{path}: the disk is full ({words})")
+        return DiskFull(path, f"{path}: the disk is full ({words})")
     if isinstance(fault, BlockingIOError) or "unable to lock file" in str(fault):
         return in_use(path)
     if fault.errno == errno.EIO:

@@ -35,7 +35,7 @@ from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.measure.shot import ALL
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.errors import BadInput, disk_full
+from sweetspot.rigs.errors import BadInput, DiskFull
 from sweetspot.rigs.rig_file import parse
 from sweetspot.roof import build
 from tests.calibrate import quick_fleet
@@ -374,14 +374,16 @@ def test_a_full_disk_on_a_line_asks_for_space_and_not_for_a_session_to_be_resume
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(setup: object, state: object, serial: str, record: dict[str, Any]) -> None:
-        raise disk_full(tmp_path / "U-1" / "monitor.h5", "monitor.h5: the disk is full (no space left)")
+        raise DiskFull(tmp_path / "U-1" / "monitor.h5", "monitor.h5: the disk is full (no space left)")
 
     unused: Any = SimpleNamespace(text="a model")
     setup = line.LineSetup(quick_fleet.rig(tmp_path), unused, "0" * 64, tmp_path / "runs", tmp_path / "records")
     monkeypatch.setattr(line, "_carried", full)
     state = line.state_of(setup)
     state.begins("U-1")
-    assert line.cycle(setup, state, "U-1")["reasons"] == ["monitor.h5: the disk is full (no space left)"]
+    found = line.cycle(setup, state, "U-1")
+    assert (found["cause"], found["reasons"]) == ("disk", ["monitor.h5: the disk is full (no space left)"])
+    assert "Free some space on the disk, then repeat the same unit" in screen(found, state)
 
 
 def heard_through(filters: FilterSet, h: np.ndarray) -> ImpulseResponse:
