@@ -191,12 +191,16 @@ def _ambiguous(observed: Observation, verdict: WiringVerdict) -> Iterator[Findin
 
 
 def _groups(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Sets of which each member is in a pair with another, in order."""
+    """Sets of which every two are a pair, in order."""
+    alike = {frozenset(pair) for pair in pairs}
     groups: list[set[int]] = []
-    for pair in pairs:
-        joined = [g for g in groups if g & set(pair)]
-        groups = [g for g in groups if g not in joined] + [set(pair).union(*joined)]
-    return sorted(sorted(g) for g in groups)
+    for pair in sorted(tuple(sorted(p)) for p in alike):
+        home = next((g for g in groups if all(i == j or frozenset((i, j)) in alike for i in pair for j in g)), None)
+        if home is None:
+            groups.append(set(pair))
+        else:
+            home.update(pair)
+    return [sorted(g) for g in groups]
 
 
 def _patch_text(rig: Description, patch: Patch) -> str:

@@ -569,6 +569,8 @@ def test_drivers_that_respond_alike_are_named_together(checked: Check, crooked_t
     untold = [f for f in checked(rig=parse(alike, folder=tmp_path)) if f.outcome == "untold"]
     assert untold[0].subject == "woofer, left, right"
     assert "drivers 'woofer', 'left' and 'right' respond alike" in untold[0].text
+    assert found_in._groups([(2, 0), (1, 2)]) == [[0, 2], [1, 2]]  # nothing is known of 0 and 1
+    assert found_in._groups([(0, 1), (3, 4), (0, 2), (1, 2)]) == [[0, 1, 2], [3, 4]]
 
 
 def test_arrivals_are_those_of_a_rigid_sphere(crooked: Description, lab_rig: Any) -> None:
