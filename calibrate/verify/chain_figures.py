@@ -11,6 +11,7 @@ import numpy as np
 from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.verify.diagnose import Cause
 from sweetspot.calibrate.verify.metric import Metric
+from sweetspot.calibrate.verify.through import OWN
 from sweetspot.calibrate.verify.verification import STIMULI, ProcessorUsed
 from sweetspot.measure.distortion import Distortion
 from sweetspot.processor.filterset import FilterSet
@@ -30,10 +31,15 @@ def latency(filters: FilterSet, through: ProcessorUsed | None, limits: Limits) -
     """Stereo input to loudspeaker, the filters' common delay included."""
     own = 1000.0 * filters.delay_samples / filters.fs
     late = own + (1000.0 * through.latency_samples / through.fs if through else 0.0)
+    what = "From stereo input to loudspeaker: the filters' common delay plus the processor's."
+    if through is None or through.name == OWN:
+        what = (
+            "The filters' common delay; the built-in engine adds that of its upmix and guard, which sweetspot process "
+            "and play state."
+        )
     return Metric.of(
         "latency",
-        "From stereo input to loudspeaker: the filters' common delay plus the processor's. Sound more than 125 ms late "
-        "is noticed with a picture (ITU-R BT.1359).",
+        f"{what} Sound more than 125 ms late is noticed with a picture (ITU-R BT.1359).",
         limits, predicted=own, heard=late,
     )  # fmt: skip
 

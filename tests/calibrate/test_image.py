@@ -134,8 +134,10 @@ def filters() -> FilterSet:
 def test_latency_is_the_filters_and_the_processors() -> None:
     own = chain_figures.latency(filters(), None, LIMITS)
     assert own.heard == pytest.approx(5.0)
+    assert "the built-in engine adds that of its upmix" in own.explanation
     slow = chain_figures.latency(filters(), ProcessorUsed("device", "stereo", 0.12 * 47800, 47800), LIMITS)
     assert slow.heard == pytest.approx(125.0)
+    assert slow.explanation.startswith("From stereo input to loudspeaker")
     assert slow.predicted == pytest.approx(5.0)
     assert slow.text == "latency: 125.0 ms, at most 100 ms is needed"
 
