@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import check_name
 from sweetspot.rigs.rig_file import lab_faults as faults
 from sweetspot.rigs.rig_file.fixed_mics import fixed_mics
 from sweetspot.rigs.rig_file.lab_places import lab_faults
@@ -39,8 +41,10 @@ def cross_faults(table: Mapping[str, Any], folder: Path, found: Callable[[str], 
     ins += [("interface.loopback.in", loop.get("in"))]
     yield from _taken_twice(outs, "output channel")
     yield from _taken_twice(ins, "input channel")
-    yield from _taken_twice([(f"driver[{i + 1}].name", d.get("name")) for i, d in enumerate(drivers)], "name")
-    yield from _taken_twice([(f"mic[{i + 1}].name", m.get("name")) for i, m in enumerate(mics)], "name")
+    for kind, rows in (("driver", drivers), ("mic", mics)):
+        names = [(f"{kind}[{i + 1}].name", row.get("name")) for i, row in enumerate(rows)]
+        yield from _taken_twice(names, "name")
+        yield from _no_names(names)
     yield from _missing_files(table, mics, folder, found)
     yield from _needs(table, interface, stage, [m.get("name") for m in mics])
     yield from _too_near(table, drivers)
@@ -91,6 +95,15 @@ def _taken_twice(uses: list[tuple[str, Any]], what: str) -> Iterator[str]:
             yield f"{key}: {what} {value!r} is already used by {seen[value]}"
         else:
             seen[value] = key
+
+
+def _no_names(given: list[tuple[str, Any]]) -> Iterator[str]:
+    """Names that a session could not be read with."""
+    for key, name in given:
+        try:
+            check_name(name if isinstance(name, str) and name else "-", key)
+        except BadInput as fault:
+            yield str(fault)
 
 
 def _missing_files(

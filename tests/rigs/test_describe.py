@@ -83,6 +83,8 @@ def test_tables_are_prepared_when_a_file_is_read() -> None:
         ("out = 6", "out = 5", "interface.loopback.out: output channel 5 is already used by driver[1].channel"),
         ("in = 2", "in = 4", "interface.loopback.in: input channel 4 is already used by mic[3].channel"),
         ('name = "left"', 'name = "right"', "driver[3].name: name 'right' is already used by driver[2].name"),
+        ('name = "left"', 'name = "top\u00a0left"', r"driver[2].name: 'top\xa0left' is no name: 1 to 64 printable"),
+        ('name = "left"', f'name = "{"x" * 65}"', "driver[2].name: 'xxx"),
         ('name = "crooked"', 'name = "my rig"', "name: 'my rig' is not valid: letters, digits, '_', '-' and '.' are"),
         ("at = [0.01, 0.08, 0.0]\n", "", "driver[2].at: missing; the driver's position"),
         ("ceiling_dbfs = -5.0", "ceiling_dbfs = 0.5", "limits.ceiling_dbfs: 0.5 is not valid"),
