@@ -83,8 +83,8 @@ def play(
         follower.bank if follower else None,
         follower.place if follower else 0,
     )
-    if filters.unheld_text:
-        say(f"Note: {filters.unheld_text}")
+    for unheld in dict.fromkeys(filter(None, (filters.unheld_text, second.unheld_text))):
+        say(f"Note: {unheld}")
     poses = PoseStream(follower, pose_port) if follower and pose_port is not None else None
     with ExitStack() as stack:
         file = stack.enter_context(files.SoundSource(source, mono=mono)) if source else None

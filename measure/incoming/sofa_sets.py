@@ -214,8 +214,8 @@ def _head(file: SofaFile, ir: Float, wish: HeadWish) -> ImportedSet:
     if len(wish.speakers_deg) < 2:
         held = ", ".join(f"{a:g}" for a in np.unique(np.round(azimuth[level], 1))[:: max(level.sum() // 12, 1)])
         raise BadInput(
-            f"{file.path}: {file.convention} is an HRTF set; give the directions of the unit's loudspeakers with "
-            f"--speakers 30,-30 (degrees, positive to the left; there: {held} ...)"
+            f"{file.path}: {file.convention} with two receivers: an HRTF set? Give the directions of the unit's "
+            f"loudspeakers with --speakers 30,-30 (degrees, positive to the left; there: {held} ...); or --as polar"
         )
     rows = _turns(file, azimuth, level, wish.speakers_deg)
     turns = sorted(rows, key=lambda t: (abs(t), t))

@@ -22,6 +22,7 @@ from sweetspot.processor.engine import Engine
 from sweetspot.processor.export import Options, whole_bundle
 from sweetspot.processor.export.bundles import wave
 from sweetspot.processor.export.lv2 import address
+from sweetspot.processor.filterset import NO_DETECTORS
 from sweetspot.processor.plain import bypass, on_pair
 from sweetspot.rigs.units import db
 from tests.processor.library.loaded import crooked, detectors, error_db, music
@@ -250,3 +251,7 @@ def test_a_bank_and_two_sets_are_exported_as_one_processor(
         refused = sweetspot("export", file, *words, "--out", tmp_path / "no")
         assert refused.returncode == 2
         assert message in refused.stderr.replace("\n", " ")
+    store.write(other, replace(home, detectors=NO_DETECTORS))
+    refused = sweetspot("export", file, "--to", "lv2", *b, "--out", tmp_path / "no")
+    assert refused.returncode == 2
+    assert "of --b the rig's SPL limit is not held" in refused.stderr.replace("\n", " ")

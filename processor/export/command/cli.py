@@ -141,6 +141,9 @@ def _pair(first: FilterSet, second: FilterSet, engine: str) -> tuple[FilterSet, 
             f"--b has {second.length} taps and a delay of {second.delay_samples} samples, the first set {first.length} "
             f"and {first.delay_samples}: at most as many taps and the same delay are needed"
         )
+    if bool(first.unheld_text) != bool(second.unheld_text):
+        which = "the first set" if first.unheld_text else "--b"
+        raise BadInput(f"one SPL limiter serves both sets, but of {which} {first.unheld_text or second.unheld_text}")
     more = np.pad(second.taps, ((0, 0), (0, 0), (0, first.length - second.length)))
     forms = zip(first.detectors, second.detectors, strict=True)
     both = replace(first, detectors=np.stack([together(a, b) for a, b in forms]))
