@@ -93,3 +93,13 @@ def test_a_session_says_what_it_corrected(
     done = sweetspot("measure", "polar", tmp_path / "two.toml", "--unit", "C1", "--runs", tmp_path / "runs")
     assert done.returncode == 0, done.stderr
     assert "the inputs' clock ran +12.50 ppm off the outputs': corrected in every response" in done.stdout
+
+
+def test_values_between_samples_are_those_of_the_windowed_sinc() -> None:
+    """Against the naive sum, at any part of a sample, on samples and next to them."""
+    rng = np.random.default_rng(2)
+    x, at = rng.standard_normal(600), np.append(rng.uniform(100.0, 400.0, 40), [200.0, 201.0 - 1e-12, 202.0 + 1e-12])
+    t = at[:, None] - np.arange(600)
+    inside = np.maximum(1.0 - (t / clocks.HALF) ** 2, 0.0)
+    window = np.where(np.abs(t) <= clocks.HALF, np.i0(clocks.BETA * np.sqrt(inside)) / np.i0(clocks.BETA), 0.0)
+    assert clocks._read(x, at) == pytest.approx((np.sinc(t) * window) @ x, abs=1e-12)
