@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from sweetspot.calibrate.verify import KEYS, KINDS, OWN, Verification
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import json_value
@@ -81,12 +83,21 @@ def read(folder: Path) -> Golden | None:
     """
     path = folder / NAME
     try:
-        kept = Golden(**json_value(path.read_text(encoding="utf-8")))
+        kept = TypeAdapter(Golden).validate_python(json_value(path.read_text(encoding="utf-8")))
+        if datetime.fromisoformat(kept.checked_utc).tzinfo is None:
+            raise ValueError(f"checked_utc: {kept.checked_utc!r} has no time zone")
         return replace(kept, figures={KEYS.get(name, name): value for name, value in kept.figures.items()})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as fault:
-        raise BadInput(f"{path}: the golden unit's record cannot be read ({fault}); verify the unit again") from fault
+    except (OSError, ValueError) as fault:
+        words = str(fault)
+        if isinstance(fault, ValidationError):
+            first = fault.errors()[0]
+            words = f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg'].lower()}"
+        raise BadInput(
+            f"{path}: the golden unit's record cannot be read ({words}); restore it from a copy, or remove it and "
+            f"verify the golden unit with --golden: its metrics are stored anew"
+        ) from fault
 
 
 def write(folder: Path, golden: Golden) -> Path:

@@ -144,8 +144,8 @@ def _records(lines: Path, unit: str = "") -> list[dict[str, Any]]:
 
 
 def of_line(folder: Path, unit: str = "") -> list[dict[str, Any]]:
-    """The production line's records of units, or of one, oldest first; a line that was cut short is passed over."""
-    return [row for row in _records(folder / LINE, unit) if "verdict" in row]
+    """The production line's records of units, or of one, oldest first; a line that is no record is passed over."""
+    return [row for row in _records(folder / LINE, unit) if {"unit", "verdict"} <= row.keys()]
 
 
 def _row(cells: list[Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -113,3 +115,28 @@ def test_as_a_command(
 def test_a_record_of_an_earlier_version_that_kept_names_is_read_by_key(tmp_path: Path) -> None:
     known = kept(tmp_path, figures={"cancellation, mean": 19.0, "signal to noise": 41.0})
     assert known.figures == {"cancellation_mean": 19.0, "snr": 41.0}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("checked_utc", "yesterday", "Invalid isoformat string: 'yesterday'"),
+        ("checked_utc", "2026-03-04T12:00:00", "checked_utc: '2026-03-04T12:00:00' has no time zone"),
+        ("checked_utc", 5, "checked_utc: input should be a valid string"),
+        ("figures", {"cancellation_mean": "abc"}, "figures.cancellation_mean: input should be a valid number"),
+        ("figures", [1], "figures: input should be"),
+        ("drifted", 5, "drifted: input should be"),
+        ("drifted", [1], "drifted.0: input should be a valid string"),
+        ("unit", None, "unit: input should be a valid string"),
+    ],
+)
+def test_a_record_that_was_edited_is_refused_with_what_is_wrong(
+    tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    """Whoever does what the message says gets on: the file is removed, not verified again."""
+    kept(tmp_path)
+    path = tmp_path / golden.NAME
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(BadInput, match=rf"cannot be read \({re.escape(message)}") as refused:
+        golden.read(tmp_path)
+    assert "or remove it and verify the golden unit with --golden" in str(refused.value)

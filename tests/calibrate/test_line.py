@@ -259,6 +259,10 @@ def test_a_unit_is_found_among_the_records_of_days(tmp_path: Path) -> None:
     (tmp_path / records.LINE).write_text("".join(json.dumps(r) + "\n" for r in rows))
     assert records.of_line(tmp_path, "U-1") == [rows[0], rows[2]]
     assert records.of_line(tmp_path) == rows
+    with (tmp_path / records.LINE).open("a") as file:
+        file.write('{"verdict": "pass", "sample_due": true, "run": "x"}\n[1]\n{"unit": "U-1"}\n')
+    assert records.of_line(tmp_path) == rows
+    assert sampling.plan(records.of_line(tmp_path)) == ()
 
 
 def test_a_unit_that_has_passed_is_not_recorded_again_when_it_is_scanned_once_more(
