@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sweetspot.calibrate.verify import Verification
 from sweetspot.rigs import names
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import cell
-from sweetspot.rigs.storage import APPEND_S, alone_in, append, json_value, write
+from sweetspot.rigs.storage import APPEND_S, alone_in, append, as_stored, json_value, write
 
 JSONL, CSV, JUNIT = "verify.jsonl", "verify.csv", "verify.xml"
 """Names in the folder of records; the first two grow by a line a verification, the third is the run's own."""
@@ -115,8 +116,15 @@ def _follow(table: Path, lines: Path, head: list[str], figures: list[str], found
     if there == kept and kept > 1:
         append(table, _row(_cells(found, figures)))
         return
-    records = [found] if kept == 1 else [r for r in _records(lines) if list(r.get("metrics", {})) == figures]
-    write(table, _row(head) + "".join(_row(_cells(r, figures)) for r in records))
+    records = [found] if kept == 1 else _records(lines)
+    write(table, _row(head) + "".join(_stored_row(r, figures) for r in records))
+
+
+def _stored_row(found: Mapping[str, Any], figures: list[str]) -> str:
+    """Row of a record of the same figures as it was read; empty for any other, and for one that was edited."""
+    with suppress(BadInput), as_stored(JSONL, ""):
+        return _row(_cells(found, figures)) if list(found["metrics"]) == figures else ""
+    return ""
 
 
 def _cells(found: Mapping[str, Any], figures: list[str]) -> list[Any]:

@@ -446,6 +446,19 @@ def test_records_grow_by_a_line_and_are_read_by_their_readers(tmp_path: Path) ->
         assert [r["unit"] for r in csv.DictReader(table)] == ["A<1>", "A<1>", "B"]
 
 
+@pytest.mark.parametrize(
+    "change", [{"causes": [5]}, {"causes": None}, {"metrics": 5}, {"reasons": None}, {"unit": None}]
+)
+def test_a_record_that_was_edited_costs_its_own_row_alone(tmp_path: Path, change: dict[str, object]) -> None:
+    """The table is written anew from the lines: before it, one of these ended the verification with a traceback."""
+    first, second = (records.record(verdict(), ABOUT | {"unit": unit}) for unit in "AB")
+    whole = {k: v for k, v in (first | change).items() if v is not None}
+    (tmp_path / records.JSONL).write_text(json.dumps(whole) + "\n" + json.dumps(first) + "\n")
+    records.keep(tmp_path, second)
+    rows = list(csv.DictReader((tmp_path / records.CSV).read_text().splitlines()))
+    assert [row["unit"] for row in rows] == ["A", "B"]
+
+
 def test_records_repeat_byte_for_byte(tmp_path: Path) -> None:
     """JSON Lines, CSV and JUnit of the same verdicts, at an hour that is given; a failed one with its cause."""
     for name in ("one", "two"):
