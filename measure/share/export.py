@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -41,16 +43,25 @@ def indices(set_: ImpulseResponse) -> Iterator[Index]:
 def name(set_: ImpulseResponse, kind: str, index: Index) -> str:
     """A file's name without its ending: a polar response ends in ``hor`` and its angle in degrees.
 
-    Where a set has several elevations, that of the response stands ahead of it.
+    Where a set has several elevations, that of the response stands ahead of it. Drivers whose names differ only in what
+    a file's name cannot have (or in capital letters, which Windows does not tell apart) get their numbers.
     """
     position, mic, driver = index
-    who = f"{set_.mics[mic]}_{set_.drivers[driver]}"
+    who = _told_apart(set_.mics, set_.drivers)[mic, driver]
     if kind == "polar":
         angle = float(set_.positions["azimuth_deg"][position])
         up = elevations_deg(set_.positions)
         raised = f"elevation_{round(float(up[position]), 3) + 0.0:g}_" if np.ptp(up) > RING_DEG else ""
         return _plain(f"polar_{who}_{raised}hor_{angle:g}")
     return _plain(f"{kind}_p{position:03d}_{who}")
+
+
+@lru_cache(maxsize=4)
+def _told_apart(mics: tuple[str, ...], drivers: tuple[str, ...]) -> dict[tuple[int, int], str]:
+    """Parts of file names by microphone and driver, each another one."""
+    pairs = {(m, d): _plain(f"{mic}_{driver}") for m, mic in enumerate(mics) for d, driver in enumerate(drivers)}
+    counts = Counter(text.casefold() for text in pairs.values())
+    return {p: text if counts[text.casefold()] == 1 else f"{text}_{p[0] + 1}.{p[1] + 1}" for p, text in pairs.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +22,7 @@ from matplotlib.image import imread
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
-from sweetspot.measure.share import PlainFigure, plots
+from sweetspot.measure.share import PlainFigure, export, plots
 from sweetspot.rigs.storage import alone
 from sweetspot.rigs.units import P_REF, db
 
@@ -180,3 +181,14 @@ def test_what_writes_into_a_run_waits_its_turn(
     assert done.returncode == 2, done.stderr  # type: ignore[attr-defined]
     assert f"in use by process {os.getpid()}" in done.stderr  # type: ignore[attr-defined]
     assert sorted(run.iterdir()) == before
+
+
+@pytest.mark.parametrize("drivers", [("左", "右", "woofer"), ("a b", "a_b", "c"), ("drv", "DRV", "c")])
+def test_drivers_that_no_file_name_tells_apart_keep_a_file_each(
+    run: tuple[Path, dict[str, ImpulseResponse]], drivers: tuple[str, ...]
+) -> None:
+    """On Windows too, where capital letters are the same; one overwrote the other without a word."""
+    ears = replace(run[1]["ears"], drivers=drivers)
+    names = [export.name(ears, "ears", index) for index in export.indices(ears)]
+    assert len({name.casefold() for name in names}) == 5 * 2 * 3
+    assert export.name(ears, "ears", (0, 1, 2)) == f"ears_p000_ear_right_{drivers[2]}", "a name of its own stays"
