@@ -141,9 +141,10 @@ def designs(ax: Axes, rows: Sequence[DesignRow]) -> None:
     """Designs side by side in each band: mean cancellation with its 10th percentile hanging from it."""
     for i, (row, at) in enumerate(zip(rows, _beside(len(rows)), strict=True)):
         colour, size = DRIVERS[i % len(DRIVERS)], 9 if i == 0 else 6
-        ax.vlines(at, row.p10, row.mean, color=colour, linewidth=3.2 if i == 0 else 2.0)
-        ax.plot(at, row.mean, "o", color=colour, markersize=size, label=row.name)
-        ax.plot(at, row.p10, "_", color=colour, markersize=size)
+        at, mean, p10 = (x[row.plays] for x in (at, row.mean, row.p10))
+        ax.vlines(at, p10, mean, color=colour, linewidth=3.2 if i == 0 else 2.0)
+        ax.plot(at, mean, "o", color=colour, markersize=size, label=row.name)
+        ax.plot(at, p10, "_", color=colour, markersize=size)
     _banded(ax)
     ax.set_ylabel("near over far ear, dB")
     key(ax)
@@ -152,7 +153,7 @@ def designs(ax: Axes, rows: Sequence[DesignRow]) -> None:
 def efforts(ax: Axes, rows: Sequence[DesignRow]) -> None:
     """Effort of designs side by side in each band, in the order and colours of :func:`designs`."""
     for i, (row, at) in enumerate(zip(rows, _beside(len(rows)), strict=True)):
-        ax.bar(at, row.effort, width=0.64 / len(rows), color=DRIVERS[i % len(DRIVERS)])
+        ax.bar(at[row.plays], row.effort[row.plays], width=0.64 / len(rows), color=DRIVERS[i % len(DRIVERS)])
     _banded(ax)
     ax.set_ylabel("effort, dB re one driver")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign
 from sweetspot.calibrate.filters import causal, held_outside, leastsquares
@@ -32,6 +33,9 @@ CERTAIN_DB = 0.1
 
 UNBOUND_DB = 60.0
 """A target beyond every reach."""
+
+SILENT_E_DB = 30.0
+"""Effort from which a design does not play in a band, as one tweeter below its band: its figures there are of noise."""
 
 DRIFT_DB = 0.25
 """Drift for the comparison of designs: every path off by this much in level, and as much in phase, dB."""
@@ -75,6 +79,11 @@ class DesignRow:
     drifted: Float
     loudness: float
     matched: DesignRow | None = None
+
+    @property
+    def plays(self) -> NDArray[np.bool_]:
+        """Bands in which it plays ``(band,)``."""
+        return np.asarray(self.effort < SILENT_E_DB)
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain data."""
@@ -256,13 +265,13 @@ def averaged(same: Sequence[DesignRow]) -> DesignRow:
 
 
 def table(found: tuple[DesignRow, ...], title: str) -> str:
-    """The rows as text: mean / 10th percentile / nominal (effort) in each band."""
+    """The rows as text: mean / 10th percentile / nominal (effort) in each band; dashes where nothing plays."""
     bands = "".join(f"{a:>9g}-{b:<13g}" for a, b in metrics.OCTAVES)
     lines = [title, f"{'':<15}{bands}near ear   pre-ring"]
     for r in found:
         cells = "".join(
-            f"{m:5.1f}/{p:5.1f}/{n:5.1f} E{e:+4.0f} "
-            for m, p, n, e in zip(r.mean, r.p10, r.nominal, r.effort, strict=True)
+            f"{m:5.1f}/{p:5.1f}/{n:5.1f} E{e:+4.0f} " if there else f"{'-':>5}/{'-':>5}/{'-':>5} {'-':>5} "
+            for m, p, n, e, there in zip(r.mean, r.p10, r.nominal, r.effort, r.plays, strict=True)
         )
         ringing = f"{r.ringing:.0f}" if r.ringing >= NOTHING_DB else "none"
         lines.append(f"{r.name:<15}{cells} {r.colour_nominal:4.1f}/{r.colour_scored:4.1f}  {ringing:>6}")

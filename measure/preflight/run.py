@@ -57,6 +57,9 @@ REPEATS = 1
 CLOSURE_DB = -26.0
 """Largest change of the responses straight ahead after the stage's return, dB."""
 
+QUIET = "wait until it is quiet, then check again; a decay of more than a second does the same"
+"""Advice where captures were disturbed each time."""
+
 ROOM = 2.0
 """Required free disk space re the plan's size."""
 
@@ -226,7 +229,7 @@ class _Listening:
         """Findings on disturbed captures and their repeats."""
         if self._kept:
             often = f"{self._kept[0]}; seen {len(self._repeats) + len(self._kept)} times"
-            advice = "see the clock" if "loopback" in often else "wait until it is quiet, then check again"
+            advice = "see the clock" if "loopback" in often else QUIET
             return [Finding("capture", "combs", "fail", f"{often}: {advice}")]
         return [Finding("capture", "combs", "warn", f"measured again: {reason}") for reason in self._repeats]
 

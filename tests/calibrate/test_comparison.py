@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,22 @@ def test_the_picture_holds_the_figures_of_the_table() -> None:
     (names,) = above.artists
     assert names.labels == ["sweetspot", "exact inverse", "contrast"]
     assert " 18.5/ 13.5/ 22.5" in compare.table(rows(), "title")
+
+
+def test_a_band_in_which_a_design_does_not_play_has_dashes() -> None:
+    """One tweeter below its band: what it would take to play there is no effort, and its figures are of noise."""
+    tweeter = replace(rows()[0], name="one driver", effort=np.array([51.0, 34.0, 2.0, -4.0, -6.0]))
+    plain, silent = compare.table((rows()[0], tweeter), "title").splitlines()[2:]
+    assert len(plain) == len(silent)
+    assert silent.split()[2] == "-/"
+    assert silent.count("    -/    -/    -     -") == 2
+    assert "E  +2" in silent
+    figure = Figure()
+    above, beneath = figure.subplots(2, 1)
+    plots.designs(above, (tweeter,))
+    plots.efforts(beneath, (tweeter,))
+    assert above.get_lines()[0].get_ydata() == pytest.approx(tweeter.mean[2:])
+    assert [bar.get_height() for bar in beneath.patches] == pytest.approx([2.0, -4.0, -6.0])
 
 
 def test_the_picture_is_a_png_file_the_same_each_time(tmp_path: Path) -> None:
