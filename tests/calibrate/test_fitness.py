@@ -168,3 +168,15 @@ def test_explanation_names_the_limit_and_the_shortfall(rig: Description) -> None
     unkept = explain.bands(Fitted(None, prediction, limits, (0, 1), None), rig)
     assert explain.to_dict(unkept)[0]["expected_db"] is None
     assert {b.side + str(b.f): b for b in unkept}["right4000.0"].reason == explain.WHY["target"]
+
+
+@pytest.mark.parametrize(("f0", "q"), [(900.0, 12.0), (2400.0, 20.0), (3300.0, 8.0)])
+def test_a_loud_narrow_band_does_not_make_an_ear_look_inverted(ears: ImpulseResponse, f0: float, q: float) -> None:
+    """Its period is short: ears that hear it half of one apart correlate as strongly with opposite signs."""
+    f = np.fft.rfftfreq(4096, 1.0 / ears.fs)
+    peak = 1.0 + 30.0 / (1.0 + 2j * q * (f - f0) / f0)
+    late = np.exp(-2j * np.pi * f * np.array([[0.0], [0.5 / f0]]))  # of the right ear
+    h = np.fft.irfft(np.fft.rfft(ears.h, 4096) * (peak * late)[None, :, None, :], 4096)
+    turned = h * np.array([1.0, -1.0])[None, :, None, None]
+    assert fitness._compared(h, ears.fs)[1] < 0.7
+    assert fitness._compared(turned, ears.fs)[1] > 1.5
