@@ -84,8 +84,8 @@ def fit(
         due = list(jobs.due(wanted, known, retry=retry))
         count["kept"] = len(wanted) - len(due)
         if due:
-            many = workers or min(os.cpu_count() or 1, len(due))
-            outcomes = cluster.on_cluster(due, where, run.work) if where else run.on_processes(due, many)
+            at_once = workers or min(os.cpu_count() or 1, len(due))
+            outcomes = cluster.on_cluster(due, where, run.work) if where else run.on_processes(due, at_once)
             with tracked("Fitting", len(due)) as step:
                 for outcome in outcomes:
                     ledger.keep(outcome)
@@ -93,13 +93,18 @@ def fit(
                     step(str(outcome.about.get("unit", "")))
                     if outcome.status != "done":
                         say(f"  {outcome.about.get('unit')}: {outcome.reason.splitlines()[0]}")
+        moved = jobs.moved(ledger.known())
+        ledger.forget(moved)
         known = ledger.known()
     rows = {j.run: known[j.run] for j in wanted if j.run in known}
     broken = {r: k["reason"] for r, k in rows.items() if k["status"] != "done"}
     outdated = {r: k["reason"] for r, k in rows.items() if k["status"] == "done" and k["reason"]}
     data = {"table": str(folders[0] / NAME), "runs": len(wanted), **count, "reasons": broken, "outdated": outdated}
+    data["moved"] = len(moved)
     summary = f"{count['done']} fitted, {count['failed']} failed, {count['kept']} were there already"
     more = f"; {len(broken)} failed in total; --retry tries them again" if len(broken) > count["failed"] else ""
+    if moved:
+        more += f"; {many(len(moved), 'row')} of runs that were moved or renamed removed"
     if text is None and count["done"]:
         more += "; each with the design of its filters, or the default if it had none"
     notes = "".join(f"\n  {rows[r]['unit']}: {reason}" for r, reason in outdated.items())

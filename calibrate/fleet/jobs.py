@@ -156,6 +156,13 @@ def changed(known: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [run for run, row in known.items() if row["status"] == "done" and _differs(Path(run), row)]
 
 
+def moved(known: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Runs in the table whose folder is gone while another one holds the same session: it was moved or renamed."""
+    there = {run: Path(run).is_dir() for run in known}
+    found = {row["session_sha256"] for run, row in known.items() if there[run] and row["session_sha256"]}
+    return [run for run, row in known.items() if not there[run] and row["session_sha256"] in found]
+
+
 def _differs(run: Path, row: Mapping[str, Any]) -> bool:
     names = [name for name in FILES if row.get(f"{name}_sha256") and row.get(f"{name}_stamp")]
     if not names or not run.is_dir():

@@ -235,6 +235,13 @@ class Ledger:
                 ],
             )
 
+    def forget(self, runs: Iterable[str]) -> None:
+        """Remove runs and their metrics, all or none."""
+        with self._db:
+            for run in runs:
+                for table in ("units", "metrics"):
+                    self._db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
+
 
 def copied(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Runs that hold the same session and the same values as an earlier one, by that earlier run.

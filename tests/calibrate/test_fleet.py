@@ -525,6 +525,23 @@ def test_no_capability_from_a_spread_that_is_not_resolved() -> None:
         assert capability.studied([found]) == capability.NO_GAUGE
 
 
+def test_a_run_that_was_moved_has_one_row(tmp_path: Path) -> None:
+    """Its former row would count beside the new one as soon as the values differ; one whose folder is lost stays."""
+    old, new, lost = (str(tmp_path / name) for name in ("old", "new", "lost"))
+    Path(new).mkdir()
+    with Ledger.writing(tmp_path) as ledger:
+        for run, session, value in ((old, "a", 15.0), (new, "a", 16.0), (lost, "b", 17.0)):
+            about = {"unit": session, "rig": "r", "created_utc": "2026", "session_sha256": session}
+            ledger.keep(Outcome(run, "done", "", about, (Figure("fit", "m", value),)))
+        assert len(ledger.figures()) == 3
+        moved = jobs.moved(ledger.known())
+        assert moved == [old]
+        ledger.forget(moved)
+        assert {row["run"]: row["value"] for row in ledger.figures()} == {new: 16.0, lost: 17.0}
+        assert set(ledger.known()) == {new, lost}
+        assert not jobs.moved(ledger.known())
+
+
 def test_copies_of_a_run_count_once(tmp_path: Path) -> None:
     """Two copies of one run, the same session verified again, and another unit: three count."""
     with Ledger.writing(tmp_path) as ledger:
