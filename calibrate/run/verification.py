@@ -122,6 +122,11 @@ def measure_verification(
         try:
             return _played(run, rig, through, sets, measured, now, ask=ask, track=track, share=share, listener=listener)
         except TooLoud as loud:  # at a microphone that the session does not have, as fixed ones
+            if known:
+                raise BadInput(
+                    f"{loud.excess}: the recordings are {loud.over_db or 0.0:.1f} dB above the limit, or their level "
+                    "is not that of the session: set amplifier and preamplifiers as they were, and record again"
+                ) from loud
             if loud.over_db is None or loud.over_db > NEARER_DB:
                 raise
             share *= float(from_db(-loud.over_db - SPARE_DB))

@@ -25,6 +25,7 @@ from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.ahead import Ahead
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.layout import AXES, Pose
+from sweetspot.rigs.names import many
 from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import write as write_file
@@ -224,8 +225,12 @@ class RecordedInterface:
         if len(x) - len(mics) not in (0, 1):
             names = ", ".join(m.name for m in mics)
             raise BadInput(
-                f"{path}: {len(x)} channels; {len(mics)} ({names}) or {len(mics) + 1} (and the loopback) are needed"
+                f"{path}: {many(len(x), 'channel')}; {len(mics)} ({names}) or {len(mics) + 1} (and the loopback) are "
+                "needed"
             )
+        if not np.isfinite(x).all():
+            channel, sample = (int(i) for i in np.argwhere(~np.isfinite(x))[0])
+            raise BadInput(f"{path}: sample {sample} of channel {channel + 1} is not a number: export it again")
         return x
 
     def _timed(self, path: Path) -> NDArray[np.float32]:

@@ -434,6 +434,10 @@ def _sound(path: Path) -> tuple[Float, int, str, float]:
             if cut := broken_off(str(file.extra_info)):
                 raise BadInput(f"{path}: is truncated: its header states {cut}; copy or export it again")
             step = 2.0 ** (1 - INTEGER_BITS[file.subtype]) if file.subtype in INTEGER_BITS else 0.0
-            return file.read(dtype="float64", always_2d=True).T, int(file.samplerate), str(file.comment), step
+            x, fs, comment = file.read(dtype="float64", always_2d=True).T, int(file.samplerate), str(file.comment)
     except (OSError, RuntimeError, soundfile.LibsndfileError) as fault:
         raise BadInput(f"{path}: cannot be read as audio: {getattr(fault, 'strerror', None) or fault}") from fault
+    if not np.isfinite(x).all():
+        channel, sample = (int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        raise BadInput(f"{path}: sample {sample} of channel {channel + 1} is not a number: export it again")
+    return x, fs, comment, step

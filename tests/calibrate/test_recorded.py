@@ -101,6 +101,18 @@ def test_missing_and_useless_recordings_are_named(
     assert done.returncode == 2
     assert f"{gone.name}: ends after " in done.stderr
     assert "before the sweep does" in done.stderr
+    x[50, 1] = np.nan
+    soundfile.write(gone, x, fs, subtype="FLOAT")
+    done = sweetspot("verify", run, "--recorded", copy)
+    assert done.returncode == 2
+    assert f"{gone.name}: sample 50 of channel 2 is not a number" in done.stderr
+    for path in copy.glob("*.wav"):
+        x, _ = soundfile.read(place / "without" / path.name)
+        soundfile.write(path, 300.0 * x, fs, subtype="FLOAT")
+    done = sweetspot("verify", run, "--recorded", copy)
+    assert done.returncode == 2
+    assert "dB above the limit, or their level is not that of the session" in done.stderr
+    assert "starts over" not in done.stderr
 
 
 def test_recordings_around_the_device_are_analysed_elsewhere_to_the_same(

@@ -532,3 +532,19 @@ def test_samples_in_steps_are_as_noisy_as_their_rounding(tmp_path: Path, subtype
         exact = np.random.default_rng(7).standard_normal((2400, 2)) * np.exp(-np.arange(2400) / 40.0)[:, None] * 0.01
         wrong = np.fft.rfft(found.h[0, :, 0] - exact.T)
         assert np.sqrt(np.mean(np.abs(wrong) ** 2)) == pytest.approx(rounding, rel=0.6)
+
+
+def test_a_value_that_is_no_number_is_named_with_its_file(tmp_path: Path) -> None:
+    """In a recorded sweep it was a missing response, in the stimulus one without energy."""
+    x = np.random.default_rng(3).uniform(-0.1, 0.1, (4000, 2))
+    x[30, 1] = np.nan
+    soundfile.write(tmp_path / "ears_p1_left.wav", x, 48000, subtype="FLOAT")
+    soundfile.write(tmp_path / "s.wav", x[:, 0], 48000, subtype="FLOAT")
+    soundfile.write(tmp_path / "broken.wav", x[:, 1], 48000, subtype="FLOAT")
+    for wish, name in (
+        (Wish(), r"ears_p1_left\.wav: sample 30 of channel 2"),
+        (Wish(stimulus=tmp_path / "s.wav"), r"ears_p1_left\.wav: sample 30 of channel 2"),
+        (Wish(stimulus=tmp_path / "broken.wav"), r"broken\.wav: sample 30 of channel 1"),
+    ):
+        with pytest.raises(BadInput, match=name + " is not a number"):
+            sets(tmp_path, wish)
