@@ -25,6 +25,9 @@ STRETCHES, FADED = 8, 2
 FLOOR = 1e-6
 """Smallest standard error re the rms of the spectrum, for simulated responses."""
 
+FARTHEST_M = 30.0
+"""Largest distance of a polar microphone, m."""
+
 MOST_BYTES = 4 << 30
 """Largest set that is read, bytes in memory."""
 
@@ -103,6 +106,11 @@ class ImportedSet:
             raise BadInput(
                 f"{self.kind}: position {where[0] + 1}, {self.mics[where[1]]}, {self.drivers[where[2]]}: "
                 f"sample {where[3]} is not a number"
+            )
+        if self.kind == "polar" and not self.distance_m <= FARTHEST_M:  # the rig file of an import checks ears
+            raise BadInput(
+                f"polar: the microphone is {self.distance_m:g} m from the device; at most {FARTHEST_M:g} m is "
+                "possible: is it in cm or mm?"
             )
         largest = float(np.max(np.abs(self.h), initial=0.0))
         if largest <= 0.0:

@@ -548,3 +548,15 @@ def test_a_value_that_is_no_number_is_named_with_its_file(tmp_path: Path) -> Non
     ):
         with pytest.raises(BadInput, match=name + " is not a number"):
             sets(tmp_path, wish)
+
+
+@pytest.mark.parametrize("metres", [2000.0, np.inf])
+def test_a_polar_microphone_in_millimetres_leaves_no_run(sweetspot: Command, tmp_path: Path, metres: float) -> None:
+    """The session was written, and could not be read again."""
+    for degrees in (-90, 0, 90):
+        (tmp_path / "wav").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "wav" / f"front_hor_{degrees}.wav", np.ones(100) * 0.1, 48000)
+    done = sweetspot("measure", "import", "wav", "--unit", "ONE", "--distance", metres)
+    assert done.returncode == 2
+    assert "m from the device; at most 30 m is possible: is it in cm or mm?" in " ".join(done.stderr.split())
+    assert not (tmp_path / "runs").exists()
