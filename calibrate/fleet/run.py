@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
@@ -131,7 +132,8 @@ def on_processes(jobs_: Sequence[Job], workers: int, do: Work = work) -> Iterato
             try:
                 while waiting or flying:
                     while waiting and len(flying) < 2 * workers:
-                        flying[pool.submit(do, waiting[0])] = waiting[0]
+                        with _interrupt_held():
+                            flying[pool.submit(do, waiting[0])] = waiting[0]
                         waiting.popleft()
                     for future in wait(flying, return_when=FIRST_COMPLETED).done:
                         outcome = future.result()
@@ -145,8 +147,26 @@ def on_processes(jobs_: Sequence[Job], workers: int, do: Work = work) -> Iterato
         flying.clear()
 
 
+@contextmanager
+def _interrupt_held() -> Iterator[None]:
+    """Hold Ctrl-C back while a worker may start: it inherits that, and would print a traceback while it loads."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _end_with_parent() -> None:
-    """In a worker: end at once when the command that hands out the work is gone, however it ended."""
+    """In a worker: end without a word at Ctrl-C, and at once when the command that hands out the work is gone, however
+    it ended.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if (parent := parent_process()) is not None:
         Thread(target=_end_after, args=(parent,), daemon=True).start()
 
@@ -161,7 +181,9 @@ def _alone(job: Job, do: Work) -> Outcome:
     for attempt in range(2, ATTEMPTS + 1):
         with ProcessPoolExecutor(1, get_context("spawn"), _end_with_parent) as pool:
             try:
-                return counted(pool.submit(do, job).result(), attempt)
+                with _interrupt_held():
+                    begun = pool.submit(do, job)
+                return counted(begun.result(), attempt)
             except BrokenProcessPool:
                 continue
     return dead(job, f"its worker died {ATTEMPTS} times", attempts=ATTEMPTS)

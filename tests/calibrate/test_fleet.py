@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -523,6 +524,31 @@ def test_no_capability_from_a_spread_that_is_not_resolved() -> None:
         assert (found.cpk is not None) == there
         assert ("resolution" in found.why_no_cpk) != there
         assert capability.studied([found]) == capability.NO_GAUGE
+
+
+BEGUN = """
+import sys, time
+from sweetspot.calibrate.fleet import run
+print("ready", flush=True)
+try:
+    list(run.on_processes([60, 60], 2, time.sleep))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups")
+@pytest.mark.parametrize("after_s", [0.1, 0.4, 3.0])
+def test_workers_end_without_a_word_at_ctrl_c(after_s: float) -> None:
+    """A terminal sends it to all of them, while they load or work."""
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", BEGUN], start_new_session=True, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(after_s)
+        os.killpg(process.pid, signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) == (130, "")
 
 
 def test_a_run_that_was_moved_has_one_row(tmp_path: Path) -> None:
