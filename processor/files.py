@@ -24,6 +24,7 @@ from sweetspot.rigs.storage import (
     begin_to_disk,
     broken_off,
     cause,
+    check_place,
     mended_wave,
     replacing,
     without_clock,
@@ -340,10 +341,7 @@ def _format(path: Path, subtype: str, channels: int, size: int) -> str:
 
 
 def _room(path: Path, size: int) -> None:
-    if not path.parent.is_dir():
-        raise BadInput(f"{path}: the folder {path.parent} does not exist; create it first")
-    if path.is_dir():
-        raise BadInput(f"{path}: is a folder; give a file name")
+    check_place(path)
     free = shutil.disk_usage(path.parent).free
     if free < size and path.suffix.lower() != ".flac":
         raise BadInput(

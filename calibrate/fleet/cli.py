@@ -24,7 +24,7 @@ from sweetspot.measure.cli import JsonOpt
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import many
 from sweetspot.rigs.progress import result, say, tracked
-from sweetspot.rigs.storage import file_sha256
+from sweetspot.rigs.storage import check_place, file_sha256
 
 FoldersArg = Annotated[
     list[Path], typer.Argument(metavar="DIR", help="Folders with runs; the fleet's table is in the first.")
@@ -201,6 +201,7 @@ def learn(
     as_json: JsonOpt = False,
 ) -> None:
     """Learn the spread of fully measured units for single-capture calibration: mean, components, variances."""
+    check_place(out)
     runs = quick.run.runs_below(folder)
     with tracked("Learning", len(runs)) as step:
         model, rig = quick.run.learned(runs, step)

@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.storage.atomic import append as append
     from sweetspot.rigs.storage.atomic import begin_to_disk as begin_to_disk
     from sweetspot.rigs.storage.atomic import cause as cause
+    from sweetspot.rigs.storage.atomic import check_place as check_place
     from sweetspot.rigs.storage.atomic import discard as discard
     from sweetspot.rigs.storage.atomic import keep_aside as keep_aside
     from sweetspot.rigs.storage.atomic import move as move

@@ -94,6 +94,20 @@ def replacing(path: Path, suffix: str = "", *, synced: bool = True) -> Iterator[
         discard(part)
 
 
+def check_place(path: Path) -> None:
+    """Refuse a file that cannot be written, ahead of the work for it.
+
+    Raises
+    ------
+    BadInput
+        The folder does not exist, or the name is that of a folder.
+    """
+    if not path.parent.is_dir():
+        raise BadInput(f"{path}: the folder {path.parent} does not exist; create it first")
+    if path.is_dir():
+        raise BadInput(f"{path}: is a folder; give a file name")
+
+
 def write(path: Path, content: bytes | str) -> None:
     """Write a file in one step, see :func:`replacing`; text is UTF-8 with the newlines that it holds."""
     with replacing(path) as part:

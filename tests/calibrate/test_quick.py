@@ -409,6 +409,9 @@ def test_a_quick_session_is_calibrated_like_any_other(place: Path, model: Golden
 def test_the_commands_learn_measure_and_refuse(
     place: Path, tmp_path: Path, sweetspot: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
+    nowhere = sweetspot("fleet", "learn", tmp_path, "--out", tmp_path / "nowhere" / "model.h5")  # says so first
+    assert nowhere.returncode == 2
+    assert "create it first" in nowhere.stderr
     made = sweetspot("fleet", "learn", place / "learned", "--out", "model.h5", "--json")
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["units"] == list(quick_fleet.LEARNED)
