@@ -506,7 +506,7 @@ def test_limits_are_read_checked_and_written(tmp_path: Path) -> None:
     assert read_limits(None) == Limits()
     for text, message in (
         ("cancelation_mean = 3", "did you mean 'cancellation_mean'"),
-        ("snr = true", "snr: True is not valid: input should be a valid number"),
+        ("snr = true", "snr: True is not valid: true and false are no values of this key"),
         ("snr = 1e9", "less than or equal to 200"),
         ("snr = ", "not valid TOML"),
     ):

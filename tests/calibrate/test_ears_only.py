@@ -33,7 +33,7 @@ def test_ears_alone_give_filters_a_verdict_and_a_page(tmp_path: Path, crooked_te
     assert np.percentile(together, 10) > 0.8  # all drivers in phase at the listener
     done = sweetspot("verify", "E-1", "--fault", "disk-full at=2")
     assert done.returncode == 3
-    assert "free some space, then: sweetspot verify" in done.stderr
+    assert "Free some space, then: sweetspot verify" in done.stderr
     done = sweetspot("verify", "E-1", "--json")
     assert done.returncode in (0, 1), done.stderr
     metrics = {m["name"]: m for m in json.loads(done.stdout)["metrics"]}
