@@ -35,8 +35,11 @@ INVERTED = 1.2
 """Ratio of the ears' strongest negative to their strongest positive correlation from which one ear is inverted: with
 one sign it was 0.2 to 0.5 in rooms and free field, with real heads too, and with opposite signs 1 over that."""
 
+LEAD_HZ = (300.0, 4000.0)
+"""Band in which ears are compared."""
+
 HEARD = 1e-4
-"""Part of the largest cross-power of a driver's responses at the ears above which a frequency tells the sign."""
+"""Part of the mean cross-power of a driver's responses at the ears above which a frequency tells the sign."""
 
 LEAST_SPARED = 3
 """Number of positions from which one can be held out for scoring."""
@@ -168,12 +171,14 @@ def _compared(h: Float, fs: int) -> tuple[Float, float]:
     reach = int(2 * LEAD_S * fs)
     n = fft.next_fast_len(h.shape[-1] + reach + 1, real=True)  # holds every lag that is looked at
     X = fft.rfft(h, n, axis=-1)
-    f = fft.rfftfreq(n, 1.0 / fs)
-    cross, band = X[:, 0] * X[:, 1].conj(), (f > 300.0) & (f < 4000.0)
-    fine = _near(fft.irfft(np.sum(cross * band, axis=0), 8 * n, axis=-1), 8 * reach)
-    size = np.abs(cross)
-    heard = band & (size > HEARD * size.max(axis=(0, -1), keepdims=True))
-    signs = _near(fft.irfft(np.sum(heard * cross / np.maximum(size, 1e-300), axis=0), n, axis=-1), reach)
+    band = slice(int(LEAD_HZ[0] * n / fs) + 1, int(LEAD_HZ[1] * n / fs) + 1)
+    cross = X[:, 0, :, band] * X[:, 1, :, band].conj()
+    size = np.sqrt(cross.real**2 + cross.imag**2)
+    least = HEARD * np.sqrt(np.einsum("pedt,pedt->ped", h, h).prod(axis=1))
+    alike = np.sum(np.where(size > least[..., None], cross / np.maximum(size, 1e-300), 0.0), axis=0)
+    ahead = [(0, 0), (band.start, 0)]
+    fine = _near(fft.irfft(np.pad(np.sum(cross, axis=0), ahead), 8 * n, axis=-1), 8 * reach)
+    signs = _near(fft.irfft(np.pad(alike, ahead), n, axis=-1), reach)
     ratio = float(-signs.min(axis=-1).sum() / max(float(signs.max(axis=-1).sum()), 1e-300))
     return np.asarray((np.argmax(fine, axis=-1) - 8 * reach) / (8 * fs)), ratio
 
