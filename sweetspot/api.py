@@ -472,7 +472,8 @@ def export(filter_set: FilterSet | Place, engine: str, out: Place) -> tuple[Path
     Parameters
     ----------
     filter_set
-        Run folder or ``filterset.h5``; or from :func:`filters`, for engines without a bypass.
+        Run folder or ``filterset.h5``; or from :func:`filters`, and the bypass of engines that have one is silent:
+        plain stereo and the bands of its drivers lie in the run folder.
     engine
         A name of ``sweetspot export --to``.
     out
@@ -486,8 +487,7 @@ def export(filter_set: FilterSet | Place, engine: str, out: Place) -> tuple[Path
     Raises
     ------
     SweetspotError
-        An unknown engine, filters that it cannot hold, a folder that cannot be written, or a bypass that is not known:
-        plain stereo and the bands of its drivers lie in the run folder.
+        An unknown engine, filters that it cannot hold, or a folder that cannot be written.
 
     Examples
     --------
@@ -501,15 +501,16 @@ def export(filter_set: FilterSet | Place, engine: str, out: Place) -> tuple[Path
     from sweetspot.processor.files import write_all
     from sweetspot.processor.filterset import FilterSet
 
-    options = Options()
+    options, more = Options(), []
     if not isinstance(filter_set, FilterSet):
         path, filter_set = Path(filter_set), filters(filter_set)
         options = Options(plain=store.plain_of(path, filter_set), limits=run_folder.driver_limits(path, filter_set))
     elif engine in HOLD_ALL:
-        raise BadInput(f"{engine} has a bypass, and filters alone do not know it: give the run folder in their place")
+        options = Options(plain=np.zeros((2, len(filter_set.drivers), 1)))
+        more.append("Its bypass is silent: it was made from filters alone. Export the run folder for plain stereo.")
     made, _, note = without_guard(filter_set, engine, options)
     content = bundle(made, engine, options)
-    content = replace(content, notes=(*content.notes, note)) if note else content
+    content = replace(content, notes=(*content.notes, *more, *([note] if note else [])))
     write_all(Path(out), content.everything())
     return tuple(Path(out) / name for name in content.everything())
 
