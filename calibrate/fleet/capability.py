@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -155,14 +155,11 @@ def of_figures(rows: Sequence[Mapping[str, Any]]) -> list[Statistics]:
     return [_statistics(group, away) for group in grouped(rows).values()]
 
 
-def repaired(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+def repaired(rows: Sequence[Mapping[str, Any]]) -> set[str]:
     """Failed runs of units that also have one without a failure: between them the unit was repaired, or seated anew."""
-    failed: dict[str, dict[str, bool]] = defaultdict(dict)
-    for row in rows:
-        if row["passed"] is not None:
-            runs = failed[str(row["unit"])]
-            runs[row["run"]] = runs.get(row["run"], False) or not row["passed"]
-    return {run for runs in failed.values() if not all(runs.values()) for run, bad in runs.items() if bad}
+    bad = {row["run"]: str(row["unit"]) for row in rows if row["passed"] is not None and not row["passed"]}
+    good = {str(row["unit"]) for row in rows if row["passed"] and row["run"] not in bad} if bad else set()
+    return {run for run, unit in bad.items() if unit in good}
 
 
 def grouped(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
@@ -173,7 +170,7 @@ def grouped(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Map
     return found
 
 
-def _statistics(rows: Sequence[Mapping[str, Any]], repaired: Container[str]) -> Statistics:
+def _statistics(rows: Sequence[Mapping[str, Any]], repaired: set[str]) -> Statistics:
     x = np.array([r["value"] for r in rows], dtype=float)
     last = rows[-1]
     own = np.array([r["limit_value"] for r in rows], dtype=float)  # NaN for none
@@ -204,7 +201,7 @@ def _statistics(rows: Sequence[Mapping[str, Any]], repaired: Container[str]) -> 
         trend_p=p,
         outliers=tuple(named[i] for i in np.flatnonzero(outlying(x, unit))),
         worst=tuple(named[i] for i in nearest),
-        gauge=gauge(row for row in rows if row["run"] not in repaired),
+        gauge=gauge([row for row in rows if row["run"] not in repaired] if repaired else rows),
         unit=unit,
         resolution=resolution,
         limits=limits,
@@ -264,9 +261,8 @@ def outlying(x: Float, unit: str) -> NDArray[np.bool_]:
     return np.asarray((np.abs(modified_z(x)) > OUTLYING) & (np.abs(x - np.median(x)) > FLOORS.get(unit, 0.0)))
 
 
-def gauge(rows: Iterable[Mapping[str, Any]]) -> Gauge | None:
+def gauge(rows: Sequence[Mapping[str, Any]]) -> Gauge | None:
     """Repeatability, reproducibility and the spread of units, from the units that were measured more than once."""
-    rows = list(rows)
     if len({str(row["unit"]) for row in rows}) == len(rows):
         return None
     cells: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
