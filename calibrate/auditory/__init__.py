@@ -9,37 +9,21 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.arms import ARMS as ARMS
     from sweetspot.calibrate.auditory.arms import PANS as PANS
     from sweetspot.calibrate.auditory.arms import Arm as Arm
-    from sweetspot.calibrate.auditory.arms import calibrated as calibrated
     from sweetspot.calibrate.auditory.arms import matrix_taps as matrix_taps
-    from sweetspot.calibrate.auditory.arms import measured_arm as measured_arm
-    from sweetspot.calibrate.auditory.arms import measured_pair as measured_pair
-    from sweetspot.calibrate.auditory.arms import of_taps as of_taps
-    from sweetspot.calibrate.auditory.arms import on_unit as on_unit
-    from sweetspot.calibrate.auditory.arms import upmix_shares as upmix_shares
     from sweetspot.calibrate.auditory.assessment import Arms as Arms
     from sweetspot.calibrate.auditory.assessment import Assessment as Assessment
-    from sweetspot.calibrate.auditory.assessment import templates_of as templates_of
-    from sweetspot.calibrate.auditory.bands import Bands as Bands
     from sweetspot.calibrate.auditory.bands import erb_bands as erb_bands
-    from sweetspot.calibrate.auditory.cues import Cues as Cues
     from sweetspot.calibrate.auditory.cues import interaural_cues as interaural_cues
     from sweetspot.calibrate.auditory.figures import EarModel as EarModel
     from sweetspot.calibrate.auditory.figures import ImageFigures as ImageFigures
     from sweetspot.calibrate.auditory.figures import figures_of as figures_of
     from sweetspot.calibrate.auditory.figures import grid_of as grid_of
-    from sweetspot.calibrate.auditory.levels import Loudness as Loudness
     from sweetspot.calibrate.auditory.levels import UnitLevels as UnitLevels
-    from sweetspot.calibrate.auditory.levels import levels_of as levels_of
-    from sweetspot.calibrate.auditory.localise import Image as Image
     from sweetspot.calibrate.auditory.loudness import loudness_db as loudness_db
     from sweetspot.calibrate.auditory.mapping import Extent as Extent
-    from sweetspot.calibrate.auditory.mapping import Measured as Measured
-    from sweetspot.calibrate.auditory.mapping import measured as measured
-    from sweetspot.calibrate.auditory.mapping import zone_map as zone_map
     from sweetspot.calibrate.auditory.reference import Pair as Pair
     from sweetspot.calibrate.auditory.reference import modelled as modelled
     from sweetspot.calibrate.auditory.templates import Templates as Templates
-    from sweetspot.calibrate.auditory.templates import cues_of as cues_of
     from sweetspot.calibrate.auditory.templates import of_head as of_head
     from sweetspot.calibrate.auditory.unit import Draw as Draw
     from sweetspot.calibrate.auditory.unit import UnitImage as UnitImage

@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sweetspot.calibrate.quick import drift as drift
     from sweetspot.calibrate.quick import run as run
-    from sweetspot.calibrate.quick.judge import FALSE_ALARM as FALSE_ALARM
-    from sweetspot.calibrate.quick.judge import UnitFault as UnitFault
-    from sweetspot.calibrate.quick.judge import findings as findings
     from sweetspot.calibrate.quick.learning import learn as learn
     from sweetspot.calibrate.quick.model import GoldenModel as GoldenModel
-    from sweetspot.calibrate.quick.model import ModelSet as ModelSet
     from sweetspot.calibrate.quick.model_file import read as read
     from sweetspot.calibrate.quick.model_file import write as write
     from sweetspot.calibrate.quick.unit import MeasuredUnit as MeasuredUnit

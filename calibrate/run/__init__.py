@@ -9,11 +9,9 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.run.fit import calibrate_beam as calibrate_beam
     from sweetspot.calibrate.run.fit import fitted as fitted
     from sweetspot.calibrate.run.fit import forms_of as forms_of
-    from sweetspot.calibrate.run.fit import front as front
     from sweetspot.calibrate.run.fit import image as image
     from sweetspot.calibrate.run.fit import parts_of_calibration as parts_of_calibration
     from sweetspot.calibrate.run.kept import MEASURED as MEASURED
-    from sweetspot.calibrate.run.kept import MEASURING as MEASURING
     from sweetspot.calibrate.run.kept import VERIFIED as VERIFIED
     from sweetspot.calibrate.run.kept import bank_figures as bank_figures
     from sweetspot.calibrate.run.kept import beam_of as beam_of
@@ -31,19 +29,12 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.run.parts import prediction_text as prediction_text
     from sweetspot.calibrate.run.parts import written as written
     from sweetspot.calibrate.run.places import verify_places as verify_places
-    from sweetspot.calibrate.run.sets import level_known as level_known
     from sweetspot.calibrate.run.sets import measured_sets as measured_sets
     from sweetspot.calibrate.run.sets import without_ears as without_ears
     from sweetspot.calibrate.run.studies import compared as compared
-    from sweetspot.calibrate.run.studies import described as described
-    from sweetspot.calibrate.run.studies import explained as explained
-    from sweetspot.calibrate.run.studies import left_out_position as left_out_position
-    from sweetspot.calibrate.run.studies import uncertainty as uncertainty
     from sweetspot.calibrate.run.verdict import judge as judge
-    from sweetspot.calibrate.run.verdict import reachable as reachable
     from sweetspot.calibrate.run.verdict import summary as summary
     from sweetspot.calibrate.run.verdict import verdict_of as verdict_of
-    from sweetspot.calibrate.run.verification import Tracker as Tracker
     from sweetspot.calibrate.run.verification import engine_of as engine_of
     from sweetspot.calibrate.run.verification import measure_verification as measure_verification
     from sweetspot.calibrate.run.verification import planned as planned

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweetspot.measure.correction.files import load as load
-    from sweetspot.measure.correction.files import text_of as text_of
     from sweetspot.measure.correction.reader import Correction as Correction
     from sweetspot.measure.correction.reader import read as read
     from sweetspot.measure.correction.sensitivity import Sensitivity as Sensitivity

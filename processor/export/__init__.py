@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from sweetspot.processor.export import pipewire as pipewire
     from sweetspot.processor.export.banks import HOLD_ALL as HOLD_ALL
     from sweetspot.processor.export.banks import whole_bundle as whole_bundle
-    from sweetspot.processor.export.bundles import Bundle as Bundle
     from sweetspot.processor.export.engines import ENGINES as ENGINES
     from sweetspot.processor.export.engines import bundle as bundle
     from sweetspot.processor.export.library import Places as Places

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from sweetspot.rigs.rig_file.description import parse as parse
     from sweetspot.rigs.rig_file.description import read as read
     from sweetspot.rigs.rig_file.description import rig_keys as rig_keys
-    from sweetspot.rigs.rig_file.keys import Key as Key
     from sweetspot.rigs.rig_file.keys import KeyTable as KeyTable
     from sweetspot.rigs.rig_file.keys import Wording as Wording
     from sweetspot.rigs.rig_file.keys import key_tables as key_tables

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from sweetspot.rigs.lab.sound.motor import MotorDistortion as MotorDistortion
     from sweetspot.rigs.lab.sound.motor import Thermal as Thermal
     from sweetspot.rigs.lab.sound.room import taper as taper
-    from sweetspot.rigs.lab.sound.spread import DriverSpread as DriverSpread
     from sweetspot.rigs.lab.sound.spread import spread_of_unit as spread_of_unit
     from sweetspot.rigs.lab.sound.surroundings import Surroundings as Surroundings
 else:
