@@ -109,7 +109,8 @@ def verify(
         lines = f"{lines}\n{run.golden.text(known, new, drifts, kept)}"
     if kept:
         about = {"verified_utc": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}", "unit": unit, "rig": rig}
-        written = run.records.keep(kept, run.records.record(verdict, about | {"run": str(run_folder)}))
+        row = run.records.record(verdict, about | {"run": str(run_folder)})
+        written = run.records.keep(kept, row, again=again or is_golden)
         data["records"] = [str(p) for p in written]
     result(data, lines, as_json=as_json)
     return 0 if passed else FAILED

@@ -103,7 +103,7 @@ def check_unit(line: LineSetup, serial: str) -> None:
         Says when it passed.
     """
     check_serial(serial, "serial number")
-    if not line.again and (passed := _passed(line, serial)):
+    if not line.again and (passed := records.passed(records.of_line(line.records, serial))):
         raise BadInput(f"unit {serial} passed on {passed} already; start with --again to repeat units")
 
 
@@ -153,16 +153,10 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
 
 def _doubled(line: LineSetup, record: Mapping[str, Any]) -> dict[str, Any]:
     """Changes of a record: a unit whose number passed elsewhere since it was scanned does not pass a second time."""
-    if record["verdict"] != "pass" or line.again or not (passed := _passed(line, record["unit"])):
+    if record["verdict"] != "pass" or line.again:
         return {}
-    text = f"unit {record['unit']} passed on {passed} too, on another line, while this one was measured"
-    return {"verdict": "error", "cause": "doubled", "reasons": [f"{text}: two units have this number"]}
-
-
-def _passed(line: LineSetup, serial: str) -> str:
-    """When a unit passed the last time; empty if it did not."""
-    passed = [str(r.get("utc")) for r in records.of_line(line.records, serial) if r.get("verdict") == "pass"]
-    return passed[-1] if passed else ""
+    reason = records.doubled(record["unit"], records.passed(records.of_line(line.records, record["unit"])))
+    return {"verdict": "error", "cause": "doubled", "reasons": [reason]} if reason else {}
 
 
 def _reason(trouble: SweetspotError) -> str:

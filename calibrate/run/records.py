@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -57,31 +57,45 @@ def record(verdict: Verification, about: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def keep(folder: Path, found: Mapping[str, Any]) -> list[Path]:
+def keep(folder: Path, found: Mapping[str, Any], *, again: bool = False) -> list[Path]:
     """Append a record to the folder's JSON Lines and CSV, and write its JUnit page.
 
     The JSON Lines are the record; CSV and JUnit follow them. A line that a killed program or a full disk left half
     written is set aside before the next one, and rows that the CSV misses since then are added to it first.
 
+    Parameters
+    ----------
+    again
+        Whether a unit that has passed may pass again. Without, a unit of which a pass was recorded since
+        :func:`check_new` is recorded as an error, see :func:`doubled`; the JUnit page stays that of the pass.
+
     Raises
     ------
     BadInput
-        The folder cannot be written, or its CSV has other columns; the message names the files of the record.
+        The folder cannot be written, or its CSV has other columns; the message names the files of the record. Or the
+        unit passed elsewhere meanwhile.
     """
     figures = list(found["metrics"])
     head = [*COLUMNS, *figures]
     lines, table, page = folder / JSONL, folder / CSV, folder / f"{found['unit']}-{JUNIT}"
     with alone_in(folder, APPEND_S):
+        judged = found["verdict"] == "pass" and not again
+        twice = doubled(found["unit"], passed(earlier(folder, found["unit"]))) if judged else ""
+        if twice:
+            found = {**found, "verdict": "error", "reasons": [twice]}
         _check_head(table, head)
         append(lines, json.dumps(found))
         try:
             _follow(table, lines, head, figures, found)
-            write(page, junit(found))
+            if not twice:
+                write(page, junit(found))
         except BadInput as fault:
             raise BadInput(
                 f"{fault}. The record is in {lines.name}; {table.name} and {page.name} do not agree with it: "
                 f"{table.name} is completed by the next verification, {page.name} by verifying again"
             ) from fault
+    if twice:
+        raise BadInput(f"{twice}; set both aside. It is recorded as an error in {lines}")
     return [lines, table, page]
 
 
@@ -221,12 +235,19 @@ def check_new(folder: Path, unit: str) -> None:
     BadInput
         Says when it passed.
     """
-    passed = [r for r in earlier(folder, unit) if r.get("verdict") == "pass"]
-    if passed:
-        raise BadInput(
-            f"unit {unit!r} passed on {passed[-1].get('verified_utc')} already (see {folder / JSONL}); use --again to "
-            f"verify it again"
-        )
+    if at := passed(earlier(folder, unit)):
+        raise BadInput(f"unit {unit!r} passed on {at} already (see {folder / JSONL}); use --again to verify it again")
+
+
+def passed(rows: Iterable[Mapping[str, Any]]) -> str:
+    """When the last of a unit's records that is a pass was made; empty where none is."""
+    return next((str(r.get("verified_utc", r.get("utc"))) for r in reversed([*rows]) if r.get("verdict") == "pass"), "")
+
+
+def doubled(unit: str, at: str) -> str:
+    """Reason why a unit that passed elsewhere since its scan does not pass a second time; empty without ``at``."""
+    text = f"unit {unit} passed on {at} too, on another line, while this one was measured"
+    return f"{text}: two units have this number" if at else ""
 
 
 def operator(verdict: Verification, unit: str, *, golden: bool = False) -> str:

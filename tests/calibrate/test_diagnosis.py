@@ -459,6 +459,25 @@ def test_a_record_that_was_edited_costs_its_own_row_alone(tmp_path: Path, change
     assert [row["unit"] for row in rows] == ["A", "B"]
 
 
+def test_a_number_that_passes_on_two_lines_at_once_passes_once(tmp_path: Path) -> None:
+    """Each was checked before the other was recorded, so neither was refused at its scan."""
+    first, second = (records.record(verdict(), ABOUT | {"unit": "A", "run": f"runs/A/{n}"}) for n in (1, 2))
+    for _ in range(2):
+        records.check_new(tmp_path, "A")
+    page = records.keep(tmp_path, first)[-1]
+    suite = page.read_bytes()
+    with pytest.raises(BadInput, match=r"unit A passed on 2026-03-04T12:00:00Z too, on another line.*set both aside"):
+        records.keep(tmp_path, second)
+    kept = records.earlier(tmp_path, "A")
+    assert [(r["run"], r["verdict"]) for r in kept] == [("runs/A/1", "pass"), ("runs/A/2", "error")]
+    rows = list(csv.DictReader((tmp_path / records.CSV).read_text().splitlines()))
+    assert [row["verdict"] for row in rows] == ["pass", "error"]
+    assert page.read_bytes() == suite
+    records.keep(tmp_path, records.record(verdict(passed=False), ABOUT | {"unit": "A"}))
+    records.keep(tmp_path, second, again=True)
+    assert [r["verdict"] for r in records.earlier(tmp_path, "A")] == ["pass", "error", "fail", "pass"]
+
+
 def test_records_repeat_byte_for_byte(tmp_path: Path) -> None:
     """JSON Lines, CSV and JUnit of the same verdicts, at an hour that is given; a failed one with its cause."""
     for name in ("one", "two"):
