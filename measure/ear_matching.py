@@ -1,11 +1,12 @@
-"""Matching of the two ears: the level difference of their microphones, from mirrored positions and mirrored drivers.
+"""Differences of the two ears and of mirrored drivers, from mirrored positions and mirrored drivers.
 
 A head that is moved from one place to its mirror image, and a device whose drivers are in mirror pairs, give the left
 ear exactly what the other pair gave the right one. Over each pair of drivers the sum
 
 ``L(p, d) - R(p', d') + L(p, d') - R(p', d)``    (dB, primes for mirror images)
 
-is twice the difference of the two microphones: places, directions and the drivers' own tolerances all cancel.
+is twice the difference of the two microphones: places, directions and the drivers' own tolerances all cancel. With the
+last two terms subtracted instead it is twice the difference of the two drivers, and the microphones cancel.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ GATE_S = 0.004
 FADE_S = 0.001
 TOGETHER = 128
 """Step of the length in taps that is transformed: units of a kind have the same one."""
+
+APART_DB = 4.0
+"""Level difference of a driver from its mirror image that is stated: more than units of a kind differ by, dB."""
 
 FROM_HZ, TO_HZ = 200.0, 4000.0
 """Band of the overall difference: below it rooms are not symmetric, above it heads and set-ups are not."""
@@ -115,14 +119,59 @@ def match(found: ImpulseResponse, rig: Description) -> Match:
 
 
 def _differences(
-    found: ImpulseResponse, rig: Description, centres: Float, pairs: list[tuple[int, int, int, int]]
+    found: ImpulseResponse,
+    rig: Description,
+    centres: Float,
+    pairs: list[tuple[int, int, int, int]],
+    *,
+    of_drivers: bool = False,
 ) -> Float:
-    """Left ear over right, dB ``(pair, band)``, for places ``p, q`` and drivers ``d, e``; NaN out of band."""
+    """Left ear over right, or driver ``d`` over ``e``, dB ``(pair, band)``, for places ``p, q``; NaN out of band."""
     left, right = (_levels(found, found.mics.index(ear)) for ear in EARS)
-    rows = [(left[p, d] - right[q, e] + left[p, e] - right[q, d]) / 2.0 for p, q, d, e in pairs]
+    sign = -1.0 if of_drivers else 1.0
+    rows = [(left[p, d] - right[q, e] + sign * (left[p, e] - right[q, d])) / 2.0 for p, q, d, e in pairs]
     played = _played(found, rig, centres)
     both = [played[d] & played[e] for _, _, d, e in pairs]
     return np.where(np.array(both), np.array(rows), np.nan)
+
+
+def driver_faults(found: ImpulseResponse, rig: Description) -> tuple[str, ...]:
+    """A sentence for each driver whose level or polarity differs from that of its mirror image.
+
+    Filters compensate for both, so that no figure of the calibrated unit shows them but its loudness. Empty where
+    nothing mirrors (:func:`match`).
+    """
+    places = list(_mirrored_places(found)) if set(EARS) <= set(found.mics) else []
+    centres = _centres(found)
+    inside = (centres >= FROM_HZ) & (centres <= TO_HZ)
+    out = []
+    for d, e in _mirrored_drivers(found, rig) if places else []:
+        rows = _differences(found, rig, centres, [(*p, d, e) for p in places], of_drivers=True)[:, inside]
+        if d == e or np.isnan(rows).all():
+            continue
+        apart = median(rows[~np.isnan(rows)])
+        weak, other = (found.drivers[i] for i in ((d, e) if apart < 0.0 else (e, d)))
+        if abs(apart) > APART_DB:
+            out.append(
+                f"driver {weak} is {abs(apart):.1f} dB below its mirror image {other}: check its gain and wiring; "
+                "the filters compensate for it and lose loudness"
+            )
+        if _inverted(found, places[0], (d, e)):
+            out.append(
+                f"drivers {found.drivers[d]} and {found.drivers[e]}, mirror images, play in opposite polarity: check "
+                "their wiring; the filters compensate for it"
+            )
+    return tuple(out)
+
+
+def _inverted(found: ImpulseResponse, places: tuple[int, int], drivers: tuple[int, int]) -> bool:
+    """Whether mirrored responses are most alike with opposite signs."""
+    (p, q), (d, e), (left, right) = places, drivers, (found.mics.index(ear) for ear in EARS)
+    h = found.h[[p, p, q, q], [left, right, left, right], [d, d, e, e]]
+    stop = int(np.argmax(np.abs(h), axis=-1).max()) + round(GATE_S * found.fs)
+    spectra = fft.rfft(h[:, :stop], fft.next_fast_len(2 * stop, real=True), axis=-1)
+    alike = fft.irfft(spectra[0] * spectra[3].conj() + spectra[1] * spectra[2].conj(), axis=-1)
+    return bool(alike[np.argmax(np.abs(alike))] < 0.0)
 
 
 def _mirrored_drivers(found: ImpulseResponse, rig: Description) -> list[tuple[int, int]]:

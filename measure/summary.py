@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sweetspot.measure.ear_matching import driver_faults
 from sweetspot.measure.impulse import ImpulseResponse, elevations_deg, ring_rows
 from sweetspot.measure.overlap import cannot, shortest
 from sweetspot.measure.plan import OverlapMode, Plan
@@ -121,6 +122,8 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
         if ppm is not None:
             lines.append(f"  the inputs' clock ran {ppm:+.2f} ppm off the outputs': corrected in every response")
         lines += [] if closure is None else [f"  {closure.text()}"]
+        sets[name]["driver_faults"] = list(faults := driver_faults(r, session.rig()) if name == "ears" else ())
+        lines += [f"  WARNING: {fault}" for fault in faults]
     return {"unit": session.serial, "sets": sets}, "\n".join(lines)
 
 

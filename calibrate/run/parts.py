@@ -23,6 +23,7 @@ from sweetspot.calibrate.run.studies import (
     virtual_missed,
 )
 from sweetspot.calibrate.verify import figures
+from sweetspot.measure.ear_matching import driver_faults
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.session import Session
 from sweetspot.processor import export
@@ -104,7 +105,14 @@ def _prediction(run: Path, fitted: Fitted) -> dict[str, object]:
         "taps": fitted.filters.length,
         "gate": {"ears": whole.gate.to_dict(), "polar": whole.polar_gate.to_dict()} if whole else None,
         "ears": fitted.ears.text if fitted.ears else None,
+        "driver_faults": list(_driver_faults(run)),
     }
+
+
+def _driver_faults(run: Path) -> tuple[str, ...]:
+    """Drivers of a run's session that differ from their mirror images."""
+    with Session.read(session_file(run)) as session:
+        return driver_faults(session.responses("ears"), session.rig())
 
 
 def _of_what(run: Path) -> str:
@@ -137,6 +145,7 @@ def prediction_text(run: Path, fitted: Fitted) -> str:
         )
     lines += [part[0].upper() + part[1:] for part in ([fitted.ears.text] if fitted.ears else [])]
     lines += [errors.text(fitted.loading)] if fitted.loading else []
+    lines += [f"WARNING: {fault}" for fault in _driver_faults(run)]
     return "\n".join([*lines, written(run, fitted.filters)])
 
 

@@ -34,6 +34,7 @@ from sweetspot.calibrate.verify import (
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.calibrate.verify.diagnose import causes as diagnosis
 from sweetspot.calibrate.verify.diagnose import clipping, residual
+from sweetspot.measure.ear_matching import driver_faults
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session, figures_alone
@@ -150,7 +151,13 @@ def verdict_of(
             more = listener_metrics.of(image, beside()[0].louder(louder), limits)
     return (
         found,
-        replace(verdict, image=image, zone=zone(run), metrics=(*verdict.metrics, *more)),
+        replace(
+            verdict,
+            image=image,
+            zone=zone(run),
+            metrics=(*verdict.metrics, *more),
+            driver_faults=driver_faults(measured[0].ir, rig),
+        ),
         measured[0].ir,
         rig,
         used,

@@ -111,6 +111,8 @@ class Verification:
         The listening zone that the calibration predicted; ``None`` where it was not mapped.
     held
         By how much the drivers' own limits lower the level of the filters, in words; empty where they do not.
+    driver_faults
+        Drivers of the session that differ from their mirror images, in words; the filters compensate for them.
     """
 
     f: Float
@@ -132,6 +134,7 @@ class Verification:
     image: Assessment | None = None
     zone: ZoneMap | None = None
     held: str = ""
+    driver_faults: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -158,8 +161,9 @@ class Verification:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One line for each metric beyond a limit that warns."""
-        return tuple(f"{m.text} ({m.explanation.split(';')[0]})" for m in self.metrics if m.verdict == "warn")
+        """One line for each metric beyond a limit that warns, and for each driver unlike its mirror image."""
+        beyond = tuple(f"{m.text} ({m.explanation.split(';')[0]})" for m in self.metrics if m.verdict == "warn")
+        return beyond + self.driver_faults
 
     @property
     def basis(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,20 @@ def test_microphones_that_differ_are_found(mirrored: str, tmp_path: Path) -> Non
     left, right = found.sensitivities(14.0, 11.0)
     assert left / right == pytest.approx(14.0 / 11.0 * 10 ** (1.5 / 20), rel=3e-3)
     assert left * right == pytest.approx(14.0 * 11.0)
+
+
+def test_drivers_unlike_their_mirror_images_are_named(mirrored: str, tmp_path: Path) -> None:
+    """Filters compensate for a weak or an inverted driver, so that a calibrated unit passes: the session names them."""
+    ears, rig = responses(session(mirrored, tmp_path, {"ear_left": 14.0 * 10 ** (2 / 20)}))
+    assert not ear_matching.driver_faults(ears, rig)
+    left, right = (ears.drivers.index(name) for name in ("left", "right"))
+    apart = float(np.median(20.0 * np.log10(np.std(ears.h[0, :, left]) / np.std(ears.h[0, :, right]))))
+    gains = np.ones(len(ears.drivers))
+    gains[right] = -(10.0 ** (-8.0 / 20.0))
+    weak, inverted = ear_matching.driver_faults(replace(ears, h=ears.h * gains[:, None]), rig)
+    assert weak.startswith("driver right is ")
+    assert float(weak.split()[3]) == pytest.approx(8.0 + apart, abs=1.5)
+    assert "left and right, mirror images, play in opposite polarity" in inverted
 
 
 def test_matched_ears_hear_alike_when_measured_again(
