@@ -82,12 +82,7 @@ def _judged(
 ) -> Verification:
     found, verdict, measured, rig, used = verdict_of(run, fitted, limits, path, listener=listener)
     if verdict.verdict == "fail":
-        by_design = _by_design(verdict.by_design, verdict.image)
-        unguarded = chain_figures.guard_causes(verdict.metrics)
-        alone_off = bool(unguarded) and all(m.key == "guard" for m in verdict.metrics if m.verdict == "fail")
-        known = by_design or alone_off
-        causes, ruled_out = (by_design, ()) if known else _causes(run, found, measured, rig, used)
-        causes = (*unguarded, *causes)
+        causes, ruled_out = _why(verdict, lambda: _causes(run, found, measured, rig, used))
         verdict = replace(verdict, causes=causes, ruled_out=ruled_out)
     with Session.resume(path, VERIFICATION) as captured:
         captured.annotate("verdict", json.dumps(summary(verdict)))  # indented it takes 60 ms
@@ -95,6 +90,22 @@ def _judged(
         if verdict.image:
             captured.annotate("image", verdict.image.kept())
     return verdict
+
+
+Why = tuple[tuple[diagnosis.Cause, ...], tuple[str, ...]]
+"""Possible causes, the most likely first, and those ruled out."""
+
+
+def _why(verdict: Verification, diagnose: Callable[[], Why]) -> Why:
+    """Causes of a failure: the design, what metrics of the chain state themselves, or what explains the difference."""
+    if by_design := _by_design(verdict.by_design, verdict.image):
+        return by_design, ()
+    stated = chain_figures.causes(verdict.metrics)
+    if all(m.key in chain_figures.CAUSES for m in verdict.metrics if m.verdict == "fail"):
+        return stated, ()
+    causes, ruled_out = diagnose()
+    unguarded = tuple(c for c in stated if c.name == diagnosis.GUARD_OFF)
+    return (*unguarded, *causes, *(c for c in stated if c not in unguarded)), ruled_out
 
 
 def verdict_of(
@@ -211,8 +222,8 @@ def _by_design(failed: tuple[Metric, ...], image: Assessment | None = None) -> t
 
 def _causes(
     run: Path, found: ReadVerification, measured: ImpulseResponse, rig: Description, used: dict[str, Any]
-) -> tuple[tuple[diagnosis.Cause, ...], tuple[str, ...]]:
-    """Possible causes, the most likely first, and those ruled out."""
+) -> Why:
+    """What explains the difference from the prediction."""
     filters, whole = found.filters, found.prediction.whole
     apart = residual.of(
         measured.used_for("score"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.verify.diagnose import Cause
+from sweetspot.calibrate.verify.diagnose import causes as diagnosis
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.through import OWN
 from sweetspot.calibrate.verify.verification import STIMULI, ProcessorUsed
@@ -17,8 +17,26 @@ from sweetspot.measure.distortion import Distortion
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import db
 
-GUARD_OFF = "guard off"
-"""Name of the cause of a processor that does not hold its ceiling."""
+CAUSES = {
+    "guard": (
+        diagnosis.GUARD_OFF,
+        "the guard is off or has another ceiling: a loud programme exceeds it by {heard:.1f} dB",
+    ),
+    "snr": (
+        diagnosis.NOISE,
+        "the weakest response is {heard:.0f} dB over the noise, {limit:.3g} dB are needed: measure in quiet, or with a "
+        "louder or longer sweep (sweep.level_dbfs, sweep.seconds)",
+    ),
+    "distortion": (
+        diagnosis.DISTORTION,
+        "a driver or an amplifier is overloaded or damaged: harmonics of {heard:.1f} dB, {limit:.3g} dB are allowed",
+    ),
+    "latency": (
+        diagnosis.LATENCY,
+        "the processor is late: {heard:.1f} ms in all, {predicted:.1f} ms of it the filters': smaller buffers",
+    ),
+}
+"""Cause of each metric that is no difference from the prediction: its name, and what it says."""
 
 OCTAVES_HZ = (250.0, 4000.0)
 """Centres of the octaves in which distortion is judged: harmonics of higher ones leave the band."""
@@ -56,11 +74,14 @@ def guard(excess_db: float, limits: Limits) -> Metric:
     )
 
 
-def guard_causes(metrics: Sequence[Metric]) -> tuple[Cause, ...]:
-    """The missing guard as a cause, where its figure fails."""
-    off = [m for m in metrics if m.key == "guard" and m.verdict == "fail"]
-    explanation = "the guard is off or has another ceiling: a loud programme exceeds it by {:.1f} dB"
-    return tuple(Cause(GUARD_OFF, explanation.format(m.heard), 1.0, 0) for m in off)
+def causes(metrics: Sequence[Metric]) -> tuple[diagnosis.Cause, ...]:
+    """Causes of failed metrics of :data:`CAUSES`: no difference from the prediction would explain them."""
+    return tuple(
+        diagnosis.Cause(name, text.format(heard=m.heard, limit=m.limit, predicted=m.predicted or 0.0), 1.0, 0)
+        for m in metrics
+        if m.verdict == "fail" and m.key in CAUSES
+        for name, text in [CAUSES[m.key]]
+    )
 
 
 def to_dict(found: Mapping[str, Distortion], lowest_hz: float) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from sweetspot.calibrate.verify import (
     verification,
     whole_response,
 )
+from sweetspot.calibrate.verify.diagnose import causes as diagnosis
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.measure import plan as plans
@@ -177,6 +178,23 @@ def test_failures_that_were_predicted_are_the_designs() -> None:
     assert verdict(designed, other).by_design == ()
     assert verdict(metric(heard=3.0)).by_design == ()
     assert verdict(metric()).by_design == ()
+
+
+def test_what_is_no_difference_from_the_prediction_states_its_own_cause() -> None:
+    """A unit that failed by noise alone was told that its room had changed."""
+    noisy = replace(metric(heard=11.0), key="snr", sense="at least", limit=20.0)
+    worse = replace(metric(heard=3.0), key="difference")
+    moved = diagnosis.Cause("head moved", "the head is off", 0.9, 3)
+
+    def diagnose() -> tuple[tuple[diagnosis.Cause, ...], tuple[str, ...]]:
+        return (moved,), ("level",)
+
+    (noise,), ruled_out = verdicts._why(verdict(noisy, metric()), diagnose)
+    assert (noise.name, noise.evidence, ruled_out) == ("noise", "as measured", ())
+    assert "11 dB over the noise, 20 dB are needed" in noise.text
+    assert verdicts._why(verdict(noisy, worse), diagnose) == ((moved, noise), ("level",))
+    unguarded = replace(metric(heard=3.0), key="guard")
+    assert [c.name for c in verdicts._why(verdict(unguarded, worse), diagnose)[0]] == ["guard off", "head moved"]
 
 
 def test_the_basis_of_a_verdict() -> None:

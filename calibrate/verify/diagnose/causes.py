@@ -60,8 +60,13 @@ class Cause:
         """Short text of its evidence."""
         if self.name == UNCLEAR:
             return f"nothing explains more than {self.percent:.0f} % of the difference"
+        if self.name in MEASURED:
+            return "as measured"
         return "as predicted" if self.name == DESIGN else f"explains {self.percent:.0f} % of the difference"
 
+
+GUARD_OFF, NOISE, DISTORTION, LATENCY = MEASURED = ("guard off", "noise", "distortion", "latency")
+"""Causes that a metric of the chain states by itself: they are no differences from the prediction."""
 
 DESIGN = "design"
 """The unit is good: its design cannot meet the limits."""
