@@ -442,7 +442,7 @@ def _corrections(rig: Description, plan: Plan, f: Float) -> NDArray[np.inexact[A
     """Recorded amplitude of one pascal at each microphone, ``(mic, frequency)``; reads correction files."""
     rows = []
     for mic in plan.mics:
-        row = np.full(len(f), mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v)
+        row = np.full(len(f), mic.per_pascal(rig.interface))
         if mic.calibration is not None:
             correction = load(rig.path(mic.calibration))
             phased = correction.phase is not None

@@ -79,7 +79,7 @@ def limit(rig: Description, mics: tuple[Mic, ...]) -> float | None:
 
 def pascals(rig: Description, mics: tuple[Mic, ...]) -> Float:
     """Pressure of a full-scale sample at each microphone ``(mic,)``, Pa."""
-    return np.array([rig.interface.full_scale_v * 1000.0 / m.sensitivity_mv_per_pa for m in mics])
+    return np.array([1.0 / m.per_pascal(rig.interface) for m in mics])
 
 
 def fast_levels(x: NDArray[np.floating], fs: int) -> Float:

@@ -182,9 +182,8 @@ def _at(
     wrapped = np.zeros(signal.period)
     np.add.at(wrapped, (np.arange(len(h)) - found.zero) % signal.period, h)
     table = next(m for m in rig.mic if m.name == found.mics[mic])
-    gain: Any = table.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
     own = deviates(rig, table, signal.frequencies(output))[0]
-    return np.asarray(np.fft.rfft(wrapped)[signal.tones[output]] * gain * own)
+    return np.asarray(np.fft.rfft(wrapped)[signal.tones[output]] * table.per_pascal(rig.interface) * own)
 
 
 def expected(rig: Description, poses: Sequence[Pose], found: ReferenceCheck) -> Expected:

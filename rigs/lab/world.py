@@ -201,7 +201,7 @@ class World:
             if inputs is not None and mic.channel - 1 not in inputs:
                 continue
             heard = self._at(mic, pose)
-            gain = mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
+            gain = mic.per_pascal(rig.interface)
             if (
                 rig.lab.calibrator is None or rig.lab.calibrator.mic != mic.name
             ):  # a calibrator's cavity lets nothing in
@@ -210,7 +210,7 @@ class World:
             sides = [rig.reference.left - 1, rig.reference.right - 1]
             both = self.pair.at_ears(pose, self.taps)
             for mic in rig.ear_mics:
-                gain = mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
+                gain = mic.per_pascal(rig.interface)
                 out[mic.channel - 1, sides] = gain * both[EARS.index(mic.name)]
         return out
 
@@ -231,7 +231,7 @@ class World:
         rig = self.description
         rms = np.full(rig.inputs, float(from_db(rig.lab.converter_noise_dbfs)))
         for mic in rig.mic:
-            gain = mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
+            gain = mic.per_pascal(rig.interface)
             rms[mic.channel - 1] = np.hypot(rms[mic.channel - 1], gain * pressure(rig.lab.mic_noise_db_spl))
         count = rig.inputs if inputs is None else max(inputs, default=-1) + 1
         white = np.zeros((rig.inputs, samples), dtype=np.float32)

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.rig_file.output_tables import InterfaceTable
 from sweetspot.rigs.rig_file.table import Band, Channel, Distance, Metres, Positive, Table
 from sweetspot.rigs.units import Float
 
@@ -111,6 +112,10 @@ class Mic(Table):
     def is_calibrated(self) -> bool:
         """Whether the rig file states its sensitivity."""
         return "sensitivity_mv_per_pa" in self.model_fields_set
+
+    def per_pascal(self, interface: InterfaceTable) -> float:
+        """What an input shows of a pressure of 1 Pa; full scale = 1."""
+        return self.sensitivity_mv_per_pa / 1000.0 / interface.full_scale_v
 
 
 class HeadPosition(Table):

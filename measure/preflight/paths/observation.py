@@ -57,4 +57,4 @@ class Observation:
 
     def pascals(self, mic: int) -> float:
         """Pa of full scale at a microphone's input."""
-        return self.rig.interface.full_scale_v / (self.rig.mic[mic].sensitivity_mv_per_pa / 1000.0)
+        return 1.0 / self.rig.mic[mic].per_pascal(self.rig.interface)

@@ -30,6 +30,6 @@ def tone(rig: Description, start: int, samples: int) -> tuple[int, NDArray[np.fl
     t = (start + np.arange(samples)) / rig.fs
     turn = 2.0 * np.pi * table.frequency_hz * t
     wave = np.sin(turn) + table.distortion_percent / 100.0 * np.sin(2.0 * turn)
-    peak = 2.0**0.5 * pressure(table.level_db_spl) * mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
+    peak = 2.0**0.5 * pressure(table.level_db_spl) * mic.per_pascal(rig.interface)
     leaked = from_db(-table.leak_db_per_s * t)
     return mic.channel - 1, np.asarray(peak * leaked * wave, dtype=np.float32)

@@ -216,5 +216,5 @@ class Schedule:
 def _converter_share(rig: Description, mic: Any) -> float:
     """Converter noise re an input's total noise, amplitude ratio."""
     own = float(from_db(rig.lab.converter_noise_dbfs))
-    gain = mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
+    gain = mic.per_pascal(rig.interface)
     return float(own / np.hypot(own, gain * pressure(rig.lab.mic_noise_db_spl)))
