@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sweetspot.measure import delays
 from sweetspot.measure.sweep import Sweep
-from sweetspot.rigs.acoustics import fft
+from sweetspot.rigs.acoustics import fft, half_cosine
 from sweetspot.rigs.arrays import median
 from sweetspot.rigs.units import Complex, Float
 
@@ -210,7 +210,7 @@ def _sides(f: Float, x: Complex, sweep: Sweep, least: float) -> tuple[Side, Side
             beyond=out,
             conj=np.conj(x[bins]),
             energy=energy[bins] + least,
-            ramp=np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(ramp, 0.0, 1.0))),
+            ramp=half_cosine.rise(ramp),
             least=least,
             edge_energy=float(np.mean(energy[edge])),
             beyond_energy=float(np.mean(energy[out])),
@@ -260,9 +260,7 @@ def _guarded(f: Float, sweep: Sweep) -> Float:
     """1 in the judged band, 0 outside the swept one, half a cosine over log frequency between."""
     log_f = np.log(np.maximum(f, 1e-3))
     (low, high), (first, last) = np.log(sweep.band), np.log(sweep.swept)
-    up = np.clip((log_f - first) / (low - first), 0.0, 1.0)
-    down = np.clip((last - log_f) / (last - high), 0.0, 1.0)
-    return np.asarray((0.5 - 0.5 * np.cos(np.pi * up)) * (0.5 - 0.5 * np.cos(np.pi * down)))
+    return half_cosine.rise((log_f - first) / (low - first)) * half_cosine.rise((last - log_f) / (last - high))
 
 
 def loopback_delay(inv: Inverse, loop: Complex, coarse: float | None = None) -> tuple[float, float]:
@@ -292,8 +290,4 @@ def circular(inv: Inverse, transfer: Spectra, delay: float, before: int) -> NDAr
 
 def edges(before: int, after: int) -> Float:
     """A window that is 1 but for half a cosine over the outer part of each side (half before, a tenth after)."""
-    rise, fall = before // 2, after // 10
-    window = np.ones(before + after)
-    window[:rise] = 0.5 - 0.5 * np.cos(np.pi * (np.arange(rise) + 0.5) / rise)
-    window[before + after - fall :] = 0.5 + 0.5 * np.cos(np.pi * (np.arange(fall) + 0.5) / fall)
-    return window
+    return half_cosine.window(before + after, before // 2, after // 10)

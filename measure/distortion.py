@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sweetspot.measure.deconvolve import Inverse, Spectra, circular, edges
 from sweetspot.measure.smooth import SMOOTH_BINS, running_mean, running_median
 from sweetspot.measure.sweep import Sweep
-from sweetspot.rigs.acoustics import fft
+from sweetspot.rigs.acoustics import fft, half_cosine
 from sweetspot.rigs.arrays import median
 from sweetspot.rigs.units import Float
 
@@ -136,9 +136,7 @@ def _within(f: Float, sweep: Sweep, n: int) -> Float:
     log_f = np.log(np.maximum(f, 1e-3))
     low, first = np.log(n * sweep.band[0]), np.log(n * sweep.swept[0])
     high, last = np.log(sweep.band[1]), np.log(sweep.swept[1])
-    up = np.clip((log_f - first) / (low - first), 0.0, 1.0)
-    down = np.clip((last - log_f) / (last - high), 0.0, 1.0)
-    return np.asarray((0.5 - 0.5 * np.cos(np.pi * up)) * (0.5 - 0.5 * np.cos(np.pi * down)) ** 2)
+    return half_cosine.rise((log_f - first) / (low - first)) * half_cosine.rise((last - log_f) / (last - high)) ** 2
 
 
 def of_transfer(

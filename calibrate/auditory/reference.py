@@ -10,6 +10,7 @@ from sweetspot.calibrate.auditory.arms import Arm, stereo_shares
 from sweetspot.calibrate.auditory.templates import Templates
 from sweetspot.calibrate.plant import gate
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.acoustics import half_cosine
 from sweetspot.rigs.layout import turned, wrapped
 from sweetspot.rigs.units import Complex, Float
 
@@ -141,7 +142,7 @@ def modelled(
 
 def _rolled_off(f: Float, top: float) -> Float:
     """1 up to half an octave below the end of the templates' grid, then falling to 0 there."""
-    return np.asarray(0.5 + 0.5 * np.cos(np.pi * np.clip((f - 0.8 * top) / (0.2 * top), 0.0, 1.0)))
+    return half_cosine.fall((f - 0.8 * top) / (0.2 * top))
 
 
 def _power(h: Float, f: Float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sweetspot.rigs.acoustics import half_cosine
 from sweetspot.rigs.units import Complex, Float
 
 ROOM = 0.94
@@ -32,10 +33,7 @@ def causal(W: Complex, taps: int, delay: int, fade: float = 0.25) -> Float:
     n = 2 * (W.shape[-1] - 1)
     h = np.roll(np.fft.irfft(W, n, axis=-1), delay, axis=-1)[..., :taps]
     rise, fall = max(int(fade * delay), 1), max(int(fade * (taps - delay)), 1)
-    window = np.ones(taps)
-    window[:rise] = 0.5 - 0.5 * np.cos(np.pi * (np.arange(rise) + 0.5) / rise)
-    window[taps - fall :] = 0.5 + 0.5 * np.cos(np.pi * (np.arange(fall) + 0.5) / fall)
-    return np.asarray(h * window)
+    return np.asarray(h * half_cosine.window(taps, rise, fall))
 
 
 def held_outside(w: Complex, f: Float, low: float, high: float) -> Complex:
@@ -51,7 +49,7 @@ def held_outside(w: Complex, f: Float, low: float, high: float) -> Complex:
     whole = np.round(np.angle(edge) / np.pi) * np.pi
     share = (f[:first] / f[first]).reshape(-1, *[1] * (w.ndim - 1))
     out[:first] = np.abs(edge) * np.exp(1j * (whole + share * (np.angle(edge) - whole)))
-    fading = 0.5 + 0.5 * np.cos(np.pi * (f[last:] - f[last]) / (f[-1] - f[last]))
+    fading = half_cosine.fall((f[last:] - f[last]) / (f[-1] - f[last]))
     slope = np.angle(np.mean(w[last - 40 : last] * w[last - 41 : last - 1].conj(), axis=0))
     run = np.arange(len(f) - last).reshape(-1, *[1] * (w.ndim - 1))
     out[last:] = w[last] * np.exp(1j * run * slope) * fading.reshape(-1, *[1] * (w.ndim - 1))

@@ -312,6 +312,4 @@ def rest_of(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet
 def earlier(ir: ImpulseResponse, seconds: float) -> ImpulseResponse:
     """Responses without a common delay, fractions of a sample included."""
     n = int(fft.next_fast_len(2 * ir.h.shape[-1], real=True))
-    turn = np.exp(2j * np.pi * fft.rfftfreq(n, 1.0 / ir.fs) * seconds)
-    turned = fft.irfft(fft.rfft(ir.h, n, axis=-1) * turn, n, axis=-1)
-    return replace(ir, h=np.asarray(turned[..., : ir.h.shape[-1]]))
+    return replace(ir, h=fft.delayed(ir.h, -seconds * ir.fs, n)[..., : ir.h.shape[-1]])

@@ -301,8 +301,7 @@ class RecordedInterface:
         cross = np.sum(inv.spectrum(mics) / level * np.conj(fft.rfft(h, inv.size, axis=-1)), axis=0)
         inside = (inv.f >= max(plan.sweep.band[0], 200.0)) & (inv.f <= min(plan.sweep.band[1], 8000.0))
         delay = delays.fine_s(cross[inside], inv.f[inside], early / self.fs)
-        turn = np.exp(-2j * np.pi * fft.rfftfreq(inv.size, 1.0 / self.fs) * delay)
-        late = fft.irfft(fft.rfft(loop, inv.size) * turn, inv.size)[: len(loop)]
+        late = fft.delayed(loop, delay * self.fs, inv.size)[: len(loop)]
         return np.concatenate([mics, late[None]]).astype(np.float32)
 
     def _predicted(self, plan: Plan, capture: Capture) -> NDArray[np.float64]:

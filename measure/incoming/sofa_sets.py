@@ -11,6 +11,7 @@ from sweetspot.measure.incoming.imported_set import ImportedSet
 from sweetspot.measure.incoming.sofa_file import SofaFile
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.share import standard_errors
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import EARS
 from sweetspot.rigs.storage import json_value
@@ -309,9 +310,7 @@ def _delayed(h: Float, delays: Float) -> Float:
     if delays.min() < 0.0 or delays.max() > 1e6:
         raise BadInput(f"Data.Delay from {delays.min():g} to {delays.max():g} samples; the range is 0 to 1e6")
     n = h.shape[-1] + int(np.ceil(delays.max())) + 1
-    size = 1 << n.bit_length()
-    turn = np.exp(-2j * np.pi * np.fft.rfftfreq(size) * delays[..., None])
-    return np.asarray(np.fft.irfft(np.fft.rfft(h, size, axis=-1) * turn, size, axis=-1)[..., :n])
+    return fft.delayed(h, delays, 1 << n.bit_length())[..., :n]
 
 
 def _into(forward: Float, vector: Float) -> Float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sweetspot.measure.delays import onset
-from sweetspot.rigs.acoustics import fft
+from sweetspot.rigs.acoustics import fft, half_cosine
 from sweetspot.rigs.units import TINY, Float, power_db
 
 RISE_S = 0.0005
@@ -29,9 +29,7 @@ def in_band(h: Float, fs: int, band: tuple[float, float]) -> Float:
     """
     size = 2 * h.shape[-1]
     f = np.maximum(np.fft.rfftfreq(size, 1.0 / fs), 1e-3)
-    up = np.clip(np.log2(f / band[0]), 0.0, 1.0)
-    down = np.clip(3.0 * np.log2(band[1] / f), 0.0, 1.0)
-    weight = (0.5 - 0.5 * np.cos(np.pi * up)) * (0.5 - 0.5 * np.cos(np.pi * down))
+    weight = half_cosine.rise(np.log2(f / band[0])) * half_cosine.rise(3.0 * np.log2(band[1] / f))
     return np.asarray(np.fft.irfft(np.fft.rfft(h, size, axis=-1) * weight, size, axis=-1)[..., : h.shape[-1]])
 
 
@@ -64,7 +62,7 @@ def spectral_decay(h: Float, fs: int, start: int, seconds: float, f: Float, slic
     times = np.linspace(0.0, seconds, slices)
     padded = np.concatenate([np.zeros(max(rise - start, 0)), h[max(start - rise, 0) :]])
     n = 1 << (len(padded) - 1).bit_length()
-    opening = 0.5 - 0.5 * np.cos(np.pi * np.arange(rise) / rise)
+    opening = half_cosine.rise(np.arange(rise) / rise)
     bins = np.fft.rfftfreq(n, 1.0 / fs)
     out = np.empty((slices, len(f)))
     for row, time in enumerate(times):

@@ -11,7 +11,7 @@ from sweetspot.measure.delays import onset
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share.decay import arrival
 from sweetspot.measure.smooth import smoothed, thirds_within
-from sweetspot.rigs.acoustics import fft
+from sweetspot.rigs.acoustics import fft, half_cosine
 from sweetspot.rigs.names import named
 from sweetspot.rigs.units import Float
 
@@ -32,10 +32,9 @@ def gated(ir: ImpulseResponse, seconds: float) -> ImpulseResponse:
     """Responses until ``seconds`` after each arrival, without later reflections; valid from 1/seconds Hz."""
     start = ir.zero + onset(ir.h[..., ir.zero :])[..., None]
     after = (np.arange(ir.h.shape[-1]) - start) / ir.fs
-    opened = np.clip((after + RISE_S) / (0.5 * RISE_S), 0.0, 1.0)
-    closed = np.clip((after - (1.0 - FALL) * seconds) / (FALL * seconds), 0.0, 1.0)
-    window = (0.5 - 0.5 * np.cos(np.pi * opened)) * (0.5 + 0.5 * np.cos(np.pi * closed))
-    return replace(ir, h=ir.h * window)
+    opened = half_cosine.rise((after + RISE_S) / (0.5 * RISE_S))
+    closing = half_cosine.fall((after - (1.0 - FALL) * seconds) / (FALL * seconds))
+    return replace(ir, h=ir.h * (opened * closing))
 
 
 def group_delays(

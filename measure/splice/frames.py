@@ -59,8 +59,7 @@ def shifted(x: NDArray[np.float32], by: float) -> NDArray[np.floating]:
         return x
     samples = x.shape[-1]
     size = int(fft.next_fast_len(samples + 2 * int(abs(by)) + 64, real=True))
-    turn = np.exp(-2j * np.pi * fft.rfftfreq(size) * by)
-    return np.asarray(fft.irfft(fft.rfft(x, size) * turn, size)[:, :samples])
+    return fft.delayed(x, by, size)[:, :samples]
 
 
 def short_frames(x: NDArray[np.floating], window: Float) -> NDArray[np.complex64]:

@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from sweetspot.processor.compiled import loop, record
+from sweetspot.rigs.acoustics import half_cosine
 from sweetspot.rigs.units import Float, Real
 
 PART_S = 1.0 / 1500.0
@@ -274,7 +275,7 @@ def covering(wanted: Float, taps: int) -> Float:
     fold[1 : n // 2] = 2.0
     made = np.fft.irfft(np.exp(np.fft.rfft(np.fft.irfft(smooth, n) * fold)), n)[:, :taps]
     end = taps // 4
-    made[:, taps - end :] *= 0.5 + 0.5 * np.cos(np.pi * (np.arange(end) + 1) / (end + 1))
+    made[:, taps - end :] *= half_cosine.fall((np.arange(end) + 1) / (end + 1))
     missing = (wanted / np.maximum(np.abs(np.fft.rfft(made, n)), 1e-30)).max(axis=1, keepdims=True)
     return np.asarray(made * np.maximum(missing, 1e-30))
 

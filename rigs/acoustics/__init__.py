@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweetspot.rigs.acoustics import fft as fft
+    from sweetspot.rigs.acoustics import half_cosine as half_cosine
     from sweetspot.rigs.acoustics.blocks import SignalBlocks as SignalBlocks
     from sweetspot.rigs.acoustics.encoding import FAR_M as FAR_M
     from sweetspot.rigs.acoustics.encoding import Encoding as Encoding

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.fft import fft, fftfreq, ifft, irfft, rfft, rfftfreq
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["fft", "fftfreq", "ifft", "irfft", "next_fast_len", "phases", "rfft", "rfftfreq"]
+__all__ = ["delayed", "fft", "fftfreq", "ifft", "irfft", "next_fast_len", "phases", "rfft", "rfftfreq"]
 
 
 @lru_cache(maxsize=1024)
@@ -58,3 +58,9 @@ def phases(step: float, count: int, kind: np.dtype[Any]) -> NDArray[np.complexfl
     fine, coarse = np.arange(width), width * np.arange(-(-count // width))
     rows = (np.exp(1j * step * n).astype(kind) for n in (coarse, fine))
     return np.asarray(np.outer(*rows).reshape(-1)[:count])
+
+
+def delayed(x: NDArray[np.floating], samples: ArrayLike, size: int) -> NDArray[Any]:
+    """``x (..., tap)`` later by ``samples (...)``, fractions too: ``(..., size)``, circular."""
+    turn = np.exp(-2j * np.pi * rfftfreq(size) * np.asarray(samples)[..., None])
+    return np.asarray(irfft(rfft(x, size) * turn, size))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.acoustics.sofa_places import cartesian, delay_samples
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import Group, foreign
@@ -130,5 +131,4 @@ def _delayed(ir: Float, delays: Float) -> Float:
     if not late.any():
         return ir
     n = ir.shape[2] + int(np.ceil(late.max())) + 32
-    turn = np.exp(-2j * np.pi * np.fft.rfftfreq(n) * late[:, :, None])
-    return np.asarray(np.fft.irfft(np.fft.rfft(ir, n, axis=2) * turn, n, axis=2))
+    return fft.delayed(ir, late, n)

@@ -21,7 +21,7 @@ from weakref import proxy
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.rigs.acoustics import CorrectedHead, Head, SphereHead, load_head, order
+from sweetspot.rigs.acoustics import CorrectedHead, Head, SphereHead, half_cosine, load_head, order
 from sweetspot.rigs.lab.pair import ReferencePair
 from sweetspot.rigs.lab.sound import (
     BaffledBody,
@@ -301,5 +301,4 @@ def _wavenumbers(taps: int, fs: int, c: float) -> Float:
 
 def _converter(f: Float, fs: int) -> Float:
     """Magnitude of the converters' anti-alias filters: flat to 0.45 fs, then half a cosine down to half of fs."""
-    x = np.clip((f / fs - 0.45) / 0.05, 0.0, 1.0)
-    return np.asarray(0.5 + 0.5 * np.cos(np.pi * x))
+    return half_cosine.fall((f / fs - 0.45) / 0.05)

@@ -11,6 +11,7 @@ from sweetspot.calibrate.design import BeamDesign, target_power
 from sweetspot.calibrate.filters.beam.handover import Bands, Fronts, alone, in_phase, top_of
 from sweetspot.calibrate.filters.beam.harmonics import Encoded, towards
 from sweetspot.calibrate.filters.systems import Pencil, on_diagonal, packed
+from sweetspot.rigs.acoustics import half_cosine
 from sweetspot.rigs.arrays import Rows, crossing
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float, from_db, power_db
@@ -335,8 +336,7 @@ def _handed_over(
     response on axis allows.
     """
     level = power_db(target_power(design.target_db, f))
-    share = np.clip(level / STEERED_DB, 0.0, 1.0)
-    share = (0.5 - 0.5 * np.cos(np.pi * share))[:, None]
+    share = half_cosine.rise(level / STEERED_DB)[:, None]
     together = in_phase(regions.ahead, wanted)
     if regions.late is not None:
         above = driest(regions.ahead, regions.late, wanted)

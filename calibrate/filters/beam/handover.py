@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import BeamDesign, target_power
+from sweetspot.rigs.acoustics import half_cosine
 from sweetspot.rigs.arrays import median
 from sweetspot.rigs.units import Complex, Float, power_db
 
@@ -107,7 +108,7 @@ def _upwards(shares: Float, ahead: Complex, f: Float, groups: Fronts, limits: tu
             return
         now = max(higher.tolist(), key=lambda i: _level_db(ahead, groups[i], rows))
         octaves = np.log2(np.maximum(f, 1e-3) / edge) / FADE_OCTAVES
-        rise = (0.5 - 0.5 * np.cos(np.pi * np.clip(1.0 + octaves, 0.0, 1.0))) * slope[now]
+        rise = half_cosine.rise(1.0 + octaves) * slope[now]
         shares *= 1.0 - rise
         shares[now] += rise
         edge = float(top[now])

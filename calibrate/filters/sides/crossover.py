@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.rigs.acoustics import half_cosine
 from sweetspot.rigs.units import Complex, Float, from_db
 
 LOWER = 1.5
@@ -76,7 +77,7 @@ def _upwards(x: Complex, near: Complex, f: Float, reference: tuple[int, int], li
             break
         chosen = np.array([_next(p, 1.0 / top[higher], higher) for p in _loudness(near, higher, over)])
         octaves = np.log2(np.maximum(f, 1e-3) / edge)
-        rise = (0.5 - 0.5 * np.cos(np.pi * np.clip(1.0 + 2.0 * octaves, 0.0, 1.0))) * slope[chosen].min(axis=0)
+        rise = half_cosine.rise(1.0 + 2.0 * octaves) * slope[chosen].min(axis=0)
         added = rise * _matched(near, x, f, chosen, (below, over, at, 0.87 * edge))
         x *= 1.0 - rise
         x[ears, chosen] += added

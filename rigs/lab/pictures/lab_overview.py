@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sweetspot.rigs.acoustics import half_cosine
 from sweetspot.rigs.lab.threads import one_core
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import Pose, turned
@@ -191,7 +192,7 @@ def decay_time(h: Float, fs: float, octave: float) -> float:
     taps = h.shape[-1]
     spectrum = np.fft.rfft(h, 2 * taps, axis=-1)  # what rings ahead of the arrival goes to the end, and is cut off
     away = np.abs(np.log2(np.maximum(np.fft.rfftfreq(2 * taps, 1.0 / fs), 1.0) / octave))
-    gate = 0.5 + 0.5 * np.cos(np.pi * np.clip((away - 0.5) * 6.0 + 0.5, 0.0, 1.0))
+    gate = half_cosine.fall((away - 0.5) * 6.0 + 0.5)
     energy = (np.fft.irfft(spectrum * gate, axis=-1)[..., :taps] ** 2).sum(axis=0)
     left = power_db(np.cumsum(energy[::-1])[::-1] / energy.sum())
     fitted = np.flatnonzero((left <= -5.0) & (left >= -25.0))

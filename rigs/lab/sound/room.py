@@ -24,7 +24,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.rigs.acoustics import FAR_M, Single, eyring_rate
+from sweetspot.rigs.acoustics import FAR_M, Single, eyring_rate, half_cosine
 from sweetspot.rigs.lab.sound.fractional_delay import deposited, filtered
 from sweetspot.rigs.lab.sound.images import Images, images, reflection, remaining
 from sweetspot.rigs.units import Float
@@ -243,8 +243,7 @@ class Room:
         count = max(int(seconds * PER_SECOND), 0)
         late = begins + (np.arange(count) + rng.random(count)) / PER_SECOND
         density = 4.0 * np.pi * self.c / float(np.prod(self.size)) / PER_SECOND
-        left = np.minimum((self.taps - np.arange(self.taps)) / (CLOSE_S * self.fs), 1.0)
-        self._close = 0.5 - 0.5 * np.cos(np.pi * left)
+        self._close = half_cosine.rise((self.taps - np.arange(self.taps)) / (CLOSE_S * self.fs))
         self._late = late
         self._gain = np.sqrt(density) * rng.choice([-1.0, 1.0], count) * np.sin(0.5 * np.pi * self._fade(late))
         self._departs, self._comes = (_directions(rng, count) for _ in range(2))
@@ -417,5 +416,4 @@ def _directions(rng: np.random.Generator, count: int) -> Float:
 
 def taper(f: Float, fs: float) -> NDArray[np.float32]:
     """Half a cosine from 0.46 fs to half of fs, so that a fractional delay's taps die away soon."""
-    x = np.clip((f / fs - 0.46) / 0.04, 0.0, 1.0)
-    return np.asarray(0.5 + 0.5 * np.cos(np.pi * x), dtype=np.float32)
+    return half_cosine.fall((f / fs - 0.46) / 0.04).astype(np.float32)
