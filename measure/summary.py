@@ -104,8 +104,8 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
             "estimated": origin if session.is_estimated(name) else None,
         }
         lines.append(
-            f"{name}: {_counted(r.h.shape[0], 'position')} x {_counted(r.h.shape[1], 'mic')} x "
-            f"{_counted(r.h.shape[2], 'driver')}, "
+            f"{name}: {many(r.h.shape[0], 'position')} x {many(r.h.shape[1], 'mic')} x "
+            f"{many(r.h.shape[2], 'driver')}, "
             f"SNR at least {float(r.snr_db.min()):.0f} dB, "
             + (
                 f"{'estimated' if session.is_estimated(name) else 'imported'} from {origin}"
@@ -150,9 +150,5 @@ def _rings(polar: ImpulseResponse) -> str:
     up, rows = elevations_deg(polar.positions), ring_rows(polar.positions)
     return (
         f"  elevations {up.min():.0f} to {up.max():.0f} degrees: filters, figures and verification use the ring of "
-        f"{_counted(len(rows), 'direction')} at {up[rows].mean():.0f} degrees; SOFA files and exports hold all"
+        f"{many(len(rows), 'direction')} at {up[rows].mean():.0f} degrees; SOFA files and exports hold all"
     )
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

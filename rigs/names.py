@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sweetspot.rigs.errors import BadInput
 
@@ -51,6 +51,11 @@ def check_serial(text: str, where: str) -> str:
 def many(count: int, thing: str) -> str:
     """A count with its noun: ``1 file``, ``2 files``."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def listed(things: Sequence[str]) -> str:
+    """Things in a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join((", ".join(things[:-1]), things[-1])) if len(things) > 1 else things[0]
 
 
 def runs_of(numbers: Iterable[int]) -> str:

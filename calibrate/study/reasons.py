@@ -10,6 +10,7 @@ import numpy as np
 
 from sweetspot.calibrate.plant import metrics
 from sweetspot.calibrate.study.compare import AHEAD_DB, ALONE, DRIFT_DB, DesignRow, ahead
+from sweetspot.rigs.names import listed
 from sweetspot.rigs.units import Float
 
 
@@ -63,7 +64,7 @@ class Beaten:
             for i in self.bands
         ]
         ours, theirs = self._words()
-        lines = [f"{b.name} has the higher mean {_listed(higher)}."]
+        lines = [f"{b.name} has the higher mean {listed(higher)}."]
         lines.append(
             f"In favour of {a.name}: {'; '.join(ours)}." if ours else f"Nothing compared is in favour of {a.name}."
         )
@@ -151,7 +152,3 @@ def _banded(ours: DesignRow, theirs: DesignRow) -> dict[str, tuple[Float, Float]
 def _hz(band: int) -> str:
     a, b = metrics.OCTAVES[band]
     return f"{a:g}-{b:g} Hz"
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

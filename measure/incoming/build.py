@@ -17,6 +17,7 @@ from sweetspot.measure.incoming.imported_set import ImportedSet, estimated_error
 from sweetspot.measure.judge import Closure
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import many
 from sweetspot.rigs.rig_file import Description, parse
 from sweetspot.rigs.units import Float, speed_of_sound
 
@@ -171,9 +172,8 @@ def _ready(found: ImportedSet, rig: Description) -> tuple[ImportedSet, ImpulseRe
     errors = None if found.errors is None else found.errors[:, :, order]
     found = replace(found, h=found.h[:, :, order], drivers=rig.driver_names, errors=errors)
     if found.kind == "ears" and rig.ears and len(rig.ears.positions) != len(found.positions):
-        count = len(found.positions)
         raise BadInput(
-            f"{count} head position{'' if count == 1 else 's'} in the import; rig {rig.name!r} has "
+            f"{many(len(found.positions), 'head position')} in the import; rig {rig.name!r} has "
             f"{len(rig.ears.positions)}: leave those in ears.positions that were measured, in their order, or import "
             "without --rig (one is made from the files)"
         )

@@ -9,6 +9,7 @@ import numpy as np
 from sweetspot.measure.preflight.finding import Finding, Outcome
 from sweetspot.measure.preflight.levels import of_levels, of_noise
 from sweetspot.measure.preflight.paths import RESIDUAL_DB, Observation, Patch, WiringVerdict, in_sign_band
+from sweetspot.rigs.names import listed
 from sweetspot.rigs.rig_file import EARS, Description
 from sweetspot.rigs.units import Float, db, power_db, speed_of_sound
 
@@ -185,8 +186,8 @@ def _ambiguous(observed: Observation, verdict: WiringVerdict) -> Iterator[Findin
         ("microphone", tuple(m.name for m in rig.mic), verdict.ambiguous_mics),
     ):
         for alike in _groups(pairs):
-            each = [repr(names[i]) for i in alike]
-            text = f"{what}s {', '.join(each[:-1])} and {each[-1]} respond alike: a swap would go undetected{advice}"
+            each = listed([repr(names[i]) for i in alike])
+            text = f"{what}s {each} respond alike: a swap would go undetected{advice}"
             yield Finding("patch", ", ".join(names[i] for i in alike), "untold", text)
 
 

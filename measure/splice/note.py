@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sweetspot.rigs.names import listed
 from sweetspot.rigs.units import Float
 
 WIDE_BINS = 5.0
@@ -60,8 +61,8 @@ class SpliceNote:
         """Such as ``spliced of runs 1 and 2: run 1 without ...; run 2 without ...``, or that one was kept as it is."""
         if len(self.runs) == 1:
             return f"run {self.runs[0]} kept unspliced: its disturbance is outside all that is read, or far below it"
-        which = ", ".join(str(r) for r in self.runs[:-1]) + f" and {self.runs[-1]}"
-        return f"spliced of runs {which}: " + ("; ".join(p.text() for p in self.parts) or "weighted by their noise")
+        parts = "; ".join(p.text() for p in self.parts) or "weighted by their noise"
+        return f"spliced of runs {listed([str(r) for r in self.runs])}: {parts}"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: runs and parts."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import many
 from sweetspot.rigs.rig_file.faults import cross_faults
 from sweetspot.rigs.rig_file.key_texts import EXAMPLES, TEXTS, UNITS
 from sweetspot.rigs.rig_file.keys import KeyTable, Wording, key_tables
@@ -209,8 +210,7 @@ def parse(text: str, folder: Path, where: str = "rig.toml", kept: Path | None = 
         faults += schema_faults(invalid, _RigTable)
     faults += list(cross_faults(table, folder, found))
     if faults or checked is None:
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise BadInput(f"{where}: {count}\n" + "\n".join(f"  {_clipped(f)}" for f in faults))
+        raise BadInput(f"{where}: {many(len(faults), 'fault')}\n" + "\n".join(f"  {_clipped(f)}" for f in faults))
     more: dict[str, Any] = {"text": text, "folder": folder, "kept": kept}
     made = {*checked.model_fields_set, *more}
     described = Description.model_construct(made, **vars(checked), **more)  # a second schema takes 10 ms to build

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.verify.diagnose.residual import Residual
+from sweetspot.rigs.names import listed
 from sweetspot.rigs.units import Complex, Float, db
 
 LATEST_SAMPLES = 64.0
@@ -204,7 +205,7 @@ def paired(s: Residual, p: Complex, names: Sequence[str]) -> Found:
     if left <= (1.0 - LEAST_OF_TWO) * base and len(g) and np.all((g > LOWEST_GAIN) & (g < 1.0 / LOWEST_GAIN)):
         changed = [(names[which[d]], g[d]) for d in range(len(g)) if _off(g)[d]]
         texts = [f"driver {driver!r} {'is ' if i == 0 else ''}{level(x)}" for i, (driver, x) in enumerate(changed)]
-        yield name, f"{', '.join(texts[:-1])} and {texts[-1]}", left, numbers
+        yield name, listed(texts), left, numbers
 
 
 def _off(g: Float) -> NDArray[np.bool_]:
