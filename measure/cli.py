@@ -325,7 +325,8 @@ def pictures(
     as_json: JsonOpt = False,
 ) -> None:
     """Draw a session: responses, impulse and decay, reverberation, distortion, polar maps, directivity, CTA-2034."""
-    from sweetspot.measure.share import forked, shown
+    from sweetspot.measure.share import shown
+    from sweetspot.rigs.parallel import forked
 
     sideways = folder.session_file(vertical) if vertical else None
     how = shown.ShowOptions(

@@ -31,13 +31,13 @@ from sweetspot.calibrate.plant import (
     Fitted,
     Gate,
     Plant,
-    ahead,
     corrected,
     frequencies,
     gate,
     gated,
     head_of,
     nearest_ahead,
+    one_direction,
 )
 from sweetspot.calibrate.plant.places import DeviceField, Heads, fitted
 from sweetspot.measure.delays import group_delay_s
@@ -223,7 +223,7 @@ def _shortened(design: Design) -> Design:
 
 def _checked(places: Float, polar: ImpulseResponse, rig: Description, design: Design) -> float:
     """Refuse sessions without what a bank needs; returns the smallest distance of a listener, m."""
-    if rig.polar is None or not ahead.has_directions(polar):
+    if rig.polar is None or not one_direction.has_directions(polar):
         raise BadInput(
             "a bank needs the polar set, for the drivers' radiation in other directions: sweetspot measure polar"
         )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters import align, beam_of, held_outside, leastsquares, protection, staged_filters
 from sweetspot.calibrate.filters.sides import Around, costs, crossover
-from sweetspot.calibrate.plant import BeamFit, MeasuredSet, Plant, ahead
+from sweetspot.calibrate.plant import BeamFit, MeasuredSet, Plant, one_direction
 from sweetspot.calibrate.plant import prediction as predict
 from sweetspot.measure.delays import group_delay_s
 from sweetspot.measure.impulse import ImpulseResponse
@@ -28,10 +28,10 @@ def fit_beam(around: MeasuredSet, rig: Description, design: Design, *, serial: s
         Too few directions for a beam, or a driver is silent in one.
     """
     polar = around.ir
-    if not ahead.has_directions(polar):
+    if not one_direction.has_directions(polar):
         raise BadInput(
             f"the polar set has {len(polar.positions)} directions and there is no ears set: a beam needs at least "
-            f"{ahead.FEWEST}; measure the ears, or a whole ring"
+            f"{one_direction.FEWEST}; measure the ears, or a whole ring"
         )
     design = design.at_rate(polar.fs)
     around = around.gated(design.filter)

@@ -26,10 +26,10 @@ from sweetspot.calibrate.plant import (
     head_of,
     matched,
     nearest_ahead,
+    one_direction,
     plain_sides,
     uncertainty,
 )
-from sweetspot.calibrate.plant import ahead as one_direction
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.calibrate.plant import prediction as predict
 from sweetspot.measure.delays import group_delay_s

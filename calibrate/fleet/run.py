@@ -30,7 +30,7 @@ from sweetspot.calibrate.plant import Fitted, metrics
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput, SweetspotError
 from sweetspot.rigs.load import open_rig
-from sweetspot.rigs.memory import keep_freed_memory
+from sweetspot.rigs.parallel import keep_freed_memory
 from sweetspot.rigs.protocol import unattended
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import hash_ahead

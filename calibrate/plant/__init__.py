@@ -4,10 +4,10 @@ of filters over them."""
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sweetspot.calibrate.plant import ahead as ahead
     from sweetspot.calibrate.plant import errors as errors
     from sweetspot.calibrate.plant import gate as gate
     from sweetspot.calibrate.plant import metrics as metrics
+    from sweetspot.calibrate.plant import one_direction as one_direction
     from sweetspot.calibrate.plant import plain as plain
     from sweetspot.calibrate.plant import positions as positions
     from sweetspot.calibrate.plant import prediction as prediction

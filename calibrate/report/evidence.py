@@ -18,12 +18,12 @@ from sweetspot.calibrate.plant import (
     BandLevels,
     Fitted,
     MeasuredSet,
-    ahead,
     best_pair,
     corrected,
     expected,
     frequencies,
     metrics,
+    one_direction,
     positions,
     spectra,
     uncertainty,
@@ -286,7 +286,7 @@ def around(radiated: Complex, azimuths: Float, f: Float) -> tuple[Float, Float]:
 def beams(e: Evidence) -> dict[str, tuple[Float, Float]]:
     """Polar levels of one reference driver, and of the centre, predicted and measured; see :func:`around`."""
     p = e.fitted.prediction
-    if not ahead.has_directions(e.polar):
+    if not one_direction.has_directions(e.polar):
         return {}
     f, azimuths = frequencies(e.polar.fs), np.radians(e.polar.positions["azimuth_deg"])
     gains, before = _mid(e), e.fitted.reference[0]

@@ -13,16 +13,17 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sweetspot.calibrate.plant import ahead, errors, metrics
+from sweetspot.calibrate.plant import errors, metrics, one_direction
 from sweetspot.calibrate.report import device_pictures, evidence, image_pictures, image_plots, plots, tables
 from sweetspot.calibrate.report.device_pictures import by_name, reach, tens, traced
 from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture
 from sweetspot.calibrate.verify import figures as judged
-from sweetspot.measure.share import A_LINE, every, forked, inches
+from sweetspot.measure.share import A_LINE, every, inches
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.names import many
+from sweetspot.rigs.parallel import forked
 from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import Float
 
@@ -94,7 +95,7 @@ def values(e: Evidence, name: str) -> dict[str, Any]:
 
 def _counted(e: Evidence) -> str:
     """Places and drivers that were measured; a run without a polar set has none around the device."""
-    around = len(e.polar.positions) if ahead.has_directions(e.polar) else 0
+    around = len(e.polar.positions) if one_direction.has_directions(e.polar) else 0
     each = ((len(e.ears.positions), "head position"), (around, "direction"), (len(e.ears.drivers), "driver"))
     return ", ".join(many(n, what) for n, what in each if n)
 
@@ -274,7 +275,7 @@ def _noise(e: Evidence) -> list[Picture]:
             size=(5.6, 5.4),
         ),
     ]
-    return [*found, device_pictures.snr_around(e.polar)] if ahead.has_directions(e.polar) else found
+    return [*found, device_pictures.snr_around(e.polar)] if one_direction.has_directions(e.polar) else found
 
 
 PARTS: dict[str, Callable[[Evidence], list[Picture]]] = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.plant import CONTRAST_BAND, NULLS, ahead, errors, metrics
+from sweetspot.calibrate.plant import CONTRAST_BAND, NULLS, errors, metrics, one_direction
 from sweetspot.calibrate.report import evidence, standing
 from sweetspot.calibrate.report.evidence import Evidence
 from sweetspot.calibrate.study import overview
@@ -89,7 +89,7 @@ def figures(e: Evidence) -> dict[str, Any]:
     p = e.fitted.prediction
     cells = metrics.cancellation_db(metrics.unvirtualized(evidence.programs(e), p.far_ear), p.f)
     cells = cells[..., judged.band(metrics.SCORED, p.lowest)[0]]
-    if not ahead.has_directions(e.polar) or not metrics.at_nulls(p.azimuths, NULLS, 0.0).any():
+    if not one_direction.has_directions(e.polar) or not metrics.at_nulls(p.azimuths, NULLS, 0.0).any():
         return _compared({"mean": float(np.mean(cells)), "p10": float(np.percentile(cells, 10))}, e)
     contrast = metrics.contrast_db(p.polar, p.azimuths, p.f, NULLS, 0.0)
     least = float(contrast[judged.band(CONTRAST_BAND, p.polar_lowest)[0]].min())
@@ -120,8 +120,8 @@ def conditions(e: Evidence) -> list[str]:
     found = []
     if f.prediction.whole is not None:
         found += [f"Ears: {f.prediction.whole.gate.text}.", f"Polar set: {f.prediction.whole.polar_gate.text}."]
-        if not ahead.has_directions(e.polar):
-            found[-1] = f"{ahead.TEXT[0].upper()}{ahead.TEXT[1:]}."
+        if not one_direction.has_directions(e.polar):
+            found[-1] = f"{one_direction.TEXT[0].upper()}{one_direction.TEXT[1:]}."
         found.append(f"Cancellation of the direct sound is judged over {judged.over(f.prediction.lowest)}.")
     if f.ears is not None:
         found.append(f"{f.ears.text[0].upper()}{f.ears.text[1:]}.")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from sweetspot.calibrate.report import standing
 from sweetspot.calibrate.run import VERIFIED, changes
-from sweetspot.measure.share import forked
 from sweetspot.processor import store
+from sweetspot.rigs.parallel import forked
 from sweetspot.rigs.quick_start import quick_start, uncollected
 from sweetspot.rigs.storage import alone, hash_ahead
 from sweetspot.rigs.storage import write as write_file

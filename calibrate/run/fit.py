@@ -15,18 +15,17 @@ from sweetspot.calibrate import study
 from sweetspot.calibrate.auditory import Arms, Assessment, Extent, UnitLevels, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
-from sweetspot.calibrate.plant import BeamFit, Fitted, Matched, ahead, nearest_ahead, plain_sides
+from sweetspot.calibrate.plant import BeamFit, Fitted, Matched, nearest_ahead, one_direction, plain_sides
 from sweetspot.calibrate.run.kept import kept_bank, to_keep
 from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
-from sweetspot.measure.share import forked
 from sweetspot.processor import export, store
 from sweetspot.processor.bank import StoredBank
-from sweetspot.processor.compiled import ahead as ahead_of_loops
+from sweetspot.processor.compiled import ahead
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.memory import keep_freed_memory
+from sweetspot.rigs.parallel import forked, keep_freed_memory
 from sweetspot.rigs.storage import alone, file_sha256, stated
 from sweetspot.rigs.units import Complex, Float
 
@@ -83,7 +82,7 @@ def calibrate(
             forked.begun([partial(auditory.listened, run, known, extent, later)] * with_zone) as listening,
         ):
             keep_freed_memory()  # the copy does so too
-            Thread(target=ahead_of_loops).start()  # 30 ms, beside what needs none; the copy needs none
+            Thread(target=ahead).start()  # 30 ms, beside what needs none; the copy needs none
             made, ears, plain = _fit(run, design, left_out=left_out, step=step, ready=lambda *it: later.give(it))
             kept = to_keep(made, plain) | {"at_ears": nominal(ears)}
             if with_zone:
@@ -174,7 +173,7 @@ def _bank(run: Path, made: Fitted, design: Design, wish: BankDesign) -> banks.Fi
     with Session.read(session_file(run)) as session:
         rig, ears = session.rig(), session.responses("ears")
         has_ring = "polar" in session.sets
-        polar = session.responses("polar") if has_ring else ahead.stand_in(ears, nearest_ahead(ears))
+        polar = session.responses("polar") if has_ring else one_direction.stand_in(ears, nearest_ahead(ears))
     return banks.fit_bank(ears, polar, rig, (design, wish), made, auditory.model_of(rig))
 
 

@@ -15,9 +15,9 @@ from sweetspot.calibrate.plant import Fitted, MeasuredSet, share_of
 from sweetspot.calibrate.run.sets import measured_set
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.session import Session
-from sweetspot.measure.share import forked
 from sweetspot.processor.compiled import ahead
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.parallel import forked
 
 
 class ListenerAhead:

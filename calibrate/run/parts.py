@@ -10,7 +10,7 @@ from typing import Any
 from sweetspot.calibrate import bank as banks
 from sweetspot.calibrate import study
 from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.plant import Fitted, ahead, errors
+from sweetspot.calibrate.plant import Fitted, errors, one_direction
 from sweetspot.calibrate.run.fit import forms_of, image
 from sweetspot.calibrate.run.kept import bank_figures, kept_front, kept_image, zone
 from sweetspot.calibrate.run.sets import level_known, scored_where_designed
@@ -135,8 +135,8 @@ def prediction_text(run: Path, fitted: Fitted) -> str:
         f"(90 % CI {tenth.low:.2f} to {tenth.high:.2f}); CI: {_of_what(run)}"
     ]
     if whole:
-        beamed = len(fitted.prediction.azimuths) >= ahead.FEWEST
-        centre = f"Polar: {whole.polar_gate.text}" if beamed else f"Centre: {ahead.TEXT}"
+        beamed = len(fitted.prediction.azimuths) >= one_direction.FEWEST
+        centre = f"Polar: {whole.polar_gate.text}" if beamed else f"Centre: {one_direction.TEXT}"
         lines += [f"Ears: {whole.gate.text}", centre]
     if not level_known(run):
         lines.append(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.plant import MeasuredSet, MeasurementError, ahead, nearest_ahead, positions
+from sweetspot.calibrate.plant import MeasuredSet, MeasurementError, nearest_ahead, one_direction, positions
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
@@ -27,8 +27,8 @@ def measured_sets(session: Session) -> tuple[MeasuredSet, MeasuredSet]:
     if "polar" in session.sets:
         return ears, measured_set(session, "polar")
     row = nearest_ahead(ears.ir)
-    errors = ahead.stand_in_error(ears.errors, row) if ears.errors else None
-    return ears, MeasuredSet(ahead.stand_in(ears.ir, row), errors)
+    errors = one_direction.stand_in_error(ears.errors, row) if ears.errors else None
+    return ears, MeasuredSet(one_direction.stand_in(ears.ir, row), errors)
 
 
 _kept: dict[tuple[object, SetName], MeasuredSet] = {}

@@ -38,11 +38,11 @@ from sweetspot.measure.ear_matching import driver_faults
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session, figures_alone
-from sweetspot.measure.share import forked
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, command
+from sweetspot.rigs.parallel import forked
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import alone, as_stored, file_sha256, keep_aside, move
 from sweetspot.rigs.units import Complex, Float, db, from_db

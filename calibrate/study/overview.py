@@ -12,12 +12,12 @@ from sweetspot.calibrate.plant import (
     NULLS,
     OCTAVES,
     Fitted,
-    ahead,
     bare,
     corrected,
     expected,
     metrics,
     nearest_ahead,
+    one_direction,
     spectra,
 )
 from sweetspot.calibrate.plant import gate as gates
@@ -171,7 +171,7 @@ def _tonal(s: _Scene) -> list[MetricRow]:
 
 def _beam(s: _Scene) -> list[MetricRow]:
     p = s.fitted.prediction
-    if len(p.azimuths) < ahead.FEWEST:
+    if len(p.azimuths) < one_direction.FEWEST:
         return []
     on = np.abs(p.polar[int(np.argmin(np.abs(p.azimuths)))]) ** 2
     away = [int(np.argmin(np.abs(wrapped(p.azimuths - n)))) for n in NULLS]

@@ -17,15 +17,14 @@ from sweetspot.measure import delays
 from sweetspot.measure.deconvolve import inverse
 from sweetspot.measure.listener import AnalysedCapture, CaptureAnalyser
 from sweetspot.measure.plan import Plan, SetName
-from sweetspot.measure.share import forked
 from sweetspot.measure.shot import Capture
 from sweetspot.processor import files
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.acoustics import fft
-from sweetspot.rigs.ahead import Ahead
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.layout import AXES, Pose
 from sweetspot.rigs.names import many
+from sweetspot.rigs.parallel import Ahead, forked
 from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import write as write_file

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.plant import NULLS, MeasuredSet, Prediction, ahead, metrics
+from sweetspot.calibrate.plant import NULLS, MeasuredSet, Prediction, metrics, one_direction
 from sweetspot.calibrate.verify import figures, image, whole_response
 from sweetspot.calibrate.verify.comparison import Comparison, compare
 from sweetspot.calibrate.verify.diagnose import Cause
@@ -339,7 +339,7 @@ def judge(
         What was deployed.
     """
     c = compare(ears, polar, measured, prediction, filters, limits.repeatability)
-    beamed = len(prediction.azimuths) >= ahead.FEWEST
+    beamed = len(prediction.azimuths) >= one_direction.FEWEST
     nulls = beamed and bool(metrics.at_nulls(prediction.azimuths, NULLS, 0.0).any())
     judged = (
         *figures.cancellation(c, prediction, limits),

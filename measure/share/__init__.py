@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sweetspot.measure.share import export as export
     from sweetspot.measure.share import figures as figures
-    from sweetspot.measure.share import forked as forked
     from sweetspot.measure.share import plots as plots
     from sweetspot.measure.share import reverberation as reverberation
     from sweetspot.measure.share import shown as shown

@@ -15,13 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.share import decay, directivity, forked, places, plots, reverberation, timing
+from sweetspot.measure.share import decay, directivity, places, plots, reverberation, timing
 from sweetspot.measure.share.axes import PlainFigure
 from sweetspot.measure.share.shown import Shown, distortion_table
 from sweetspot.measure.share.timing import Table
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import named
+from sweetspot.rigs.parallel import forked
 from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import P_REF, Float, db, power_db
 

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from sweetspot.rigs.ahead import Ahead
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.lab.electronics import DspDevice, Inputs, Outputs, SignalLine, Wear, calibrator, digital, latency_of
 from sweetspot.rigs.lab.sound import drawn
 from sweetspot.rigs.lab.trouble import Disk, Schedule, Span, counts, crash
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import AXES, Pose
+from sweetspot.rigs.parallel import Ahead
 from sweetspot.rigs.protection import check_outputs
 from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.rig_file import Fault

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sweetspot.calibrate.plant import ahead
+from sweetspot.calibrate.plant import one_direction
 from sweetspot.measure.session import Session
 from sweetspot.processor import store
 
@@ -25,7 +25,7 @@ def test_ears_alone_give_filters_a_verdict_and_a_page(tmp_path: Path, crooked_te
     filters = store.read(run)
     with Session.read(run / "session.h5") as session:
         ears = session.responses("ears")
-    here = ahead.stand_in(ears, 0)
+    here = one_direction.stand_in(ears, 0)
     f = np.fft.rfftfreq(4096, 1 / ears.fs)
     heard = np.fft.rfft(here.h[0, 0], 4096, axis=-1) * np.asarray(filters.response(f))[2]
     inside = (f > 500) & (f < 6000)

@@ -257,8 +257,8 @@ def free_port() -> int:
 FAULTS = """
 import resource
 import numpy as np
-from sweetspot.measure.share import forked
-from sweetspot.rigs.memory import keep_freed_memory
+from sweetspot.rigs.parallel import forked
+from sweetspot.rigs.parallel import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweetspot.measure.share import forked
 from sweetspot.processor import render
 from sweetspot.processor.compiled import loop, loops_code, record
 from sweetspot.processor.crossfade import RAMP, mix, ramp
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.processor.upmix import chosen
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.parallel import forked
 from sweetspot.rigs.units import Float
 
 pytestmark = pytest.mark.skipif(find_spec("numba") is None, reason="needs numba")
@@ -59,7 +59,7 @@ def test_who_waits_for_a_compiler_knows_why_and_that_it_happens_once(tmp_path: P
         f"{unseen}def one(x):\n    return x + 1.0\n\n\ndef other(x):\n    return x - 1.0\n"
     )
     script = (
-        "import two; from sweetspot.measure.share import forked; from sweetspot.processor.compiled import ahead, loop\n"
+        "import two; from sweetspot.rigs.parallel import forked; from sweetspot.processor.compiled import ahead, loop\n"
         "ahead(); beside = forked.begun([lambda: loop(two.other)(1.5)])\n"
         "print(loop(two.one)(1.5), beside())\n"
     )
@@ -152,7 +152,7 @@ def test_a_value_that_is_never_given_leaves_no_pipe_open() -> None:
 
 def test_work_that_waits_for_a_process_that_ended_ends_too() -> None:
     text = (
-        "import os\nfrom sweetspot.measure.share import forked\nlater = forked.Later()\n"
+        "import os\nfrom sweetspot.rigs.parallel import forked\nlater = forked.Later()\n"
         "begun = forked.begun([later])\nprint(len(begun._copied), flush=True)\nos._exit(0)\n"
     )
     outcome = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)

@@ -16,10 +16,10 @@ from scipy.special import eval_legendre, lpmv, sph_harm_y, spherical_jn, spheric
 
 from sweetspot.rigs.acoustics.head import SphereHead
 from sweetspot.rigs.acoustics.sphere import field, order
-from sweetspot.rigs.ahead import DEPTH, Ahead
 from sweetspot.rigs.lab.interface import LabInterface, Stand
 from sweetspot.rigs.lab.world import World, made_body
 from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.parallel import DEPTH, Ahead
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import Description, parse
 from sweetspot.rigs.units import db

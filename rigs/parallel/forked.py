@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any, BinaryIO, Generic, Self, TypeVar
 
 from sweetspot.rigs.errors import SweetspotError
-from sweetspot.rigs.memory import keep_freed_memory
+from sweetspot.rigs.parallel.memory import keep_freed_memory
 
 WAITING = 48
 """Most values that a stream makes ahead of their reader, so that it does not fill the memory: half a MB a capture."""
