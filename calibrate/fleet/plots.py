@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from sweetspot.measure.share import DRIVERS, GRID, PAPER, SOFT
+from sweetspot.rigs.plots import DRIVERS, GRID, PAPER, SOFT
 from sweetspot.rigs.units import Float
 
 Mask = NDArray[np.bool_]

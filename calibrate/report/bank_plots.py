@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from sweetspot.calibrate.bank import BankFigures, VerifiedPlace
 from sweetspot.measure.share import plots as measured
 from sweetspot.processor.bank import FilterBank
+from sweetspot.rigs import plots as style
 from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import Float
 
@@ -31,7 +32,7 @@ def bank_map(bank: FilterBank, figures: BankFigures, places: Sequence[VerifiedPl
         The file cannot be written.
     """
     with matplotlib.rc_context(measured.STYLE):
-        figure = Figure(figsize=(9.5, 5.2), layout="constrained", facecolor=measured.PAPER)
+        figure = Figure(figsize=(9.5, 5.2), layout="constrained", facecolor=style.PAPER)
         FigureCanvasAgg(figure)
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)
         heard = [(p.x, p.y, p.static.mean_db, p.bank.mean_db) for p in places]

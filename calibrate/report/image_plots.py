@@ -13,9 +13,10 @@ from sweetspot.calibrate.report.plots import BEFORE, HEARD, PREDICTED, TARGET
 from sweetspot.calibrate.study import FrontPoint
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
+from sweetspot.rigs import plots as style
 from sweetspot.rigs.units import Float
 
-ARMS = {"plain": BEFORE, "matrix": measured.DRIVERS[3], "calibrated": HEARD, "reference": TARGET}
+ARMS = {"plain": BEFORE, "matrix": style.DRIVERS[3], "calibrated": HEARD, "reference": TARGET}
 """Colour of each arm."""
 
 NAMES = {
@@ -40,7 +41,7 @@ def zone(
     The line encloses places with an error of at most ``within_deg``.
     """
     shown = np.ma.masked_where(~trusted, np.minimum(np.abs(error_deg), LARGEST_DEG))
-    ax.axvspan(float(y.min()), float(y.max()), facecolor=measured.GRID, linewidth=0, zorder=0)
+    ax.axvspan(float(y.min()), float(y.max()), facecolor=style.GRID, linewidth=0, zorder=0)
     ax.set_aspect("equal")
     measured.cells(ax, shown, (*_edges(y), *_edges(x)), COLOURS, (0.0, LARGEST_DEG))
     if min(shown.shape) > 1 and shown.count() and shown.min() < within_deg < shown.max():
@@ -62,12 +63,12 @@ def pan_curve(ax: Axes, azimuth_deg: Mapping[str, Float]) -> None:
         wide = 2.8 if name == "calibrated" else 1.6
         dash = (0, (4, 2.5)) if name == "reference" else "solid"
         ax.plot(PANS, values, "o", color=ARMS[name], linestyle=dash, linewidth=wide, markersize=5, label=NAMES[name])
-    ax.axhline(0.0, color=measured.SOFT, linewidth=0.8)
+    ax.axhline(0.0, color=style.SOFT, linewidth=0.8)
     ax.set_xticks(PANS, ["hard left", "half", "centre", "half", "hard right"])
     ax.set_ylabel("azimuth, degrees (left +)")
     top = max(35.0, 1.1 * max(float(np.abs(v).max()) for v in azimuth_deg.values()))
     ax.set_ylim(-top, top)
-    ax.grid(True, axis="y", color=measured.GRID, linewidth=0.7)
+    ax.grid(True, axis="y", color=style.GRID, linewidth=0.7)
     ax.set_axisbelow(True)
     measured.key(ax)
 
@@ -83,7 +84,7 @@ def front(ax: Axes, points: Sequence[FrontPoint], own: FrontPoint) -> None:
     ax.set_ylabel("width, degrees")
     ax.set_ylim(0.0, max(65.0, 1.1 * max(p.width_deg for p in points)))
     ax.margins(x=0.12)
-    ax.grid(True, color=measured.GRID, linewidth=0.7)
+    ax.grid(True, color=style.GRID, linewidth=0.7)
     ax.set_axisbelow(True)
 
 
@@ -92,8 +93,8 @@ def direct_and_room(ax: Axes, direct: Float, room: Float, plain: Float, resolved
     ax.plot(THIRD_OCTAVES[resolved], direct[resolved], color=PREDICTED, linewidth=2.6, label="direct")
     ax.plot(THIRD_OCTAVES, room, color=HEARD, linewidth=2.6, label="in the room")
     ax.plot(THIRD_OCTAVES, plain, color=BEFORE, linewidth=1.6, label="plain, in the room")
-    ax.axhline(0.0, color=measured.SOFT, linewidth=0.8)
-    measured.frequencies(ax, 180.0, 9000.0)
+    ax.axhline(0.0, color=style.SOFT, linewidth=0.8)
+    style.frequencies(ax, 180.0, 9000.0)
     ax.set_ylabel("near over far ear, dB")
     measured.key(ax)
 
@@ -104,11 +105,11 @@ def bars(ax: Axes, each_db: Mapping[str, Mapping[str, float]], label: str) -> No
     for i, (arm, values) in enumerate(each_db.items()):
         at = np.arange(len(groups)) + (i - 0.5 * (len(each_db) - 1)) * 0.2
         ax.bar(at, [values[g] for g in groups], width=0.18, color=ARMS[arm], label=NAMES[arm])
-    ax.axhline(0.0, color=measured.SOFT, linewidth=0.8)
+    ax.axhline(0.0, color=style.SOFT, linewidth=0.8)
     ax.set_xticks(np.arange(len(groups)), groups)
     ax.tick_params(axis="x", length=0)
     ax.set_ylabel(label)
-    ax.grid(True, axis="y", color=measured.GRID, linewidth=0.7)
+    ax.grid(True, axis="y", color=style.GRID, linewidth=0.7)
     ax.set_axisbelow(True)
     measured.key(ax)
 
@@ -117,10 +118,10 @@ def differences(ax: Axes, measured_db: Float, predicted_db: Float) -> None:
     """Measured minus predicted in third octaves, dB, on their own scale: the curves would lie on each other."""
     gap = measured_db - predicted_db
     ax.plot(THIRD_OCTAVES, gap, color=HEARD, linewidth=1.6)
-    ax.axhline(0.0, color=measured.SOFT, linewidth=0.8)
+    ax.axhline(0.0, color=style.SOFT, linewidth=0.8)
     reach = max(float(np.abs(gap).max()) * 1.2, 0.05)
     ax.set_ylim(-reach, reach)
     ax.set_ylabel("\N{GREEK CAPITAL LETTER DELTA}, dB", fontsize=8, labelpad=1)
     ax.tick_params(axis="y", labelsize=8)
-    ax.grid(True, axis="y", color=measured.GRID, linewidth=0.6)
+    ax.grid(True, axis="y", color=style.GRID, linewidth=0.6)
     ax.set_axisbelow(True)

@@ -22,6 +22,7 @@ from sweetspot.calibrate.verify import figures as judged
 from sweetspot.measure.share import A_LINE, every, inches
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
+from sweetspot.rigs import plots as style
 from sweetspot.rigs.names import many
 from sweetspot.rigs.parallel import forked
 from sweetspot.rigs.storage import replacing
@@ -43,7 +44,7 @@ def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
         The file cannot be written.
     """
     with matplotlib.rc_context(measured.STYLE):
-        figure = Figure(figsize=(9.5, 6.0), layout="constrained", facecolor=measured.PAPER)
+        figure = Figure(figsize=(9.5, 6.0), layout="constrained", facecolor=style.PAPER)
         FigureCanvasAgg(figure)
         above, beneath = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
         plots.designs(above, rows)
@@ -208,7 +209,7 @@ def _colours(e: Evidence) -> list[Picture]:
             plots.spreads(ax, found)
             if more:
                 image_plots.differences(more[0], found["heard"].mean, found["predicted"].mean)
-            measured.frequencies(more[-1] if more else ax, 180.0, 9000.0)
+            style.frequencies(more[-1] if more else ax, 180.0, 9000.0)
             ax.set_ylim(-18.0, 18.0)
             ax.set_ylabel("level over its mean, dB")
             measured.key(ax)

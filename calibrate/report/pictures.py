@@ -17,7 +17,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from sweetspot.calibrate.report import svg
-from sweetspot.measure.share import PAPER, STYLE, Names, PlainFigure, colour_scale
+from sweetspot.measure.share import STYLE, Names, PlainFigure, colour_scale
+from sweetspot.rigs.plots import PAPER
 from sweetspot.rigs.storage import alone_in, replacing
 
 ROW_IN = 0.2

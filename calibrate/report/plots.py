@@ -16,18 +16,14 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share import (
     A_DIGIT,
     A_LINE,
-    DRIVERS,
-    GRID,
-    PAPER,
     PICTURED_DB,
-    SOFT,
     Values,
     cells,
     every,
-    frequencies,
     inches,
     key,
 )
+from sweetspot.rigs.plots import DRIVERS, GRID, PAPER, SOFT, frequencies
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float
 

@@ -6,18 +6,18 @@ import html
 import re
 
 from sweetspot.calibrate.report import plots
-from sweetspot.measure.share import plots as measured
+from sweetspot.rigs import plots as style
 
 VARIABLES = {
-    measured.INK: "--ink",
-    measured.SOFT: "--soft",
-    measured.GRID: "--grid",
-    measured.PAPER: "--paper",
+    style.INK: "--ink",
+    style.SOFT: "--soft",
+    style.GRID: "--grid",
+    style.PAPER: "--paper",
     plots.BEFORE: "--before",
     plots.PREDICTED: "--predicted",
     plots.HEARD: "--heard",
     plots.TARGET: "--target",
-    **{colour: f"--d{i}" for i, colour in enumerate(measured.DRIVERS)},
+    **{colour: f"--d{i}" for i, colour in enumerate(style.DRIVERS)},
 }
 """The colours of the pictures as variables of the page, which knows light from dark."""
 

@@ -18,15 +18,10 @@ if TYPE_CHECKING:
     from sweetspot.measure.share.axes import every as every
     from sweetspot.measure.share.axes import inches as inches
     from sweetspot.measure.share.directivity import circle as circle
-    from sweetspot.measure.share.plots import DRIVERS as DRIVERS
-    from sweetspot.measure.share.plots import GRID as GRID
-    from sweetspot.measure.share.plots import PAPER as PAPER
     from sweetspot.measure.share.plots import PICTURED_DB as PICTURED_DB
-    from sweetspot.measure.share.plots import SOFT as SOFT
     from sweetspot.measure.share.plots import STYLE as STYLE
     from sweetspot.measure.share.plots import cells as cells
     from sweetspot.measure.share.plots import colour_scale as colour_scale
-    from sweetspot.measure.share.plots import frequencies as frequencies
     from sweetspot.measure.share.plots import key as key
 else:
     from sweetspot.rigs.faces import lazy

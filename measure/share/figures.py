@@ -20,6 +20,7 @@ from sweetspot.measure.share.axes import PlainFigure
 from sweetspot.measure.share.shown import Shown, distortion_table
 from sweetspot.measure.share.timing import Table
 from sweetspot.measure.smooth import smoothed
+from sweetspot.rigs import plots as style
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import named
 from sweetspot.rigs.parallel import forked
@@ -118,8 +119,8 @@ def save(draw: Drawing, path: Path) -> Table | None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise BadInput(f"{path.parent}: cannot be made: {fault.strerror}; choose another folder with --out") from fault
-    style = {**plots.STYLE, "figure.facecolor": plots.PAPER, "svg.hashsalt": path.stem}
-    with matplotlib.rc_context(style), replacing(path, path.suffix, synced=False) as part:
+    settings = {**plots.STYLE, "figure.facecolor": style.PAPER, "svg.hashsalt": path.stem}
+    with matplotlib.rc_context(settings), replacing(path, path.suffix, synced=False) as part:
         kind, (figure, table) = path.suffix.lower(), draw()
         figure.savefig(part, dpi=130, metadata=NO_CLOCK.get(kind, {}), **(QUICK if kind == ".png" else {}))
     return table
@@ -170,7 +171,7 @@ def _figure(
     gap |= {"top": gap["top"] + more, "below": gap["below"] + (0.0 if top_alone else more)}
     height += more * (1 if top_alone else rows)
     figure = PlainFigure(figsize=(width, height))
-    figure.suptitle(title, x=0.1 / width, y=1.0 - 0.1 / height, ha="left", va="top", fontsize=12.5, color=plots.INK)
+    figure.suptitle(title, x=0.1 / width, y=1.0 - 0.1 / height, ha="left", va="top", fontsize=12.5, color=style.INK)
     each = (
         (width - gap["left"] - gap["right"] - (columns - 1) * gap["beside"]) / columns,
         (height - gap["top"] - gap["bottom"] - (rows - 1) * gap["below"]) / rows,
@@ -211,7 +212,7 @@ def _responses(shown: Shown, ears: ImpulseResponse) -> Figure:
     for mic, ax in enumerate(np.atleast_1d(figure.subplots(len(ears.mics), 1, sharex=True))):
         plots.levels(ax, f, level[mic], ears.drivers, top - 90.0, top)
         plots.floors(ax, f, _spl(np.asarray(error[mic], dtype=float)))
-        plots.frequencies(ax, *shown.valid(ears.band))
+        style.frequencies(ax, *shown.valid(ears.band))
         ax.set_ylabel(f"{named(ears.mics[mic])}, {_unit(ears)}")
         plots.key(ax)
     return figure
@@ -230,7 +231,7 @@ def _average(shown: Shown, ears: ImpulseResponse) -> tuple[Figure, Table]:
     for mic, ax in enumerate(np.atleast_1d(figure.subplots(count, 1, sharex=True))):
         plots.levels(ax, found.f, found.level[mic], ears.drivers, top - 60.0, top)
         plots.spread(ax, found.f, found.level[mic], found.deviation[mic])
-        plots.frequencies(ax, *shown.valid(ears.band))
+        style.frequencies(ax, *shown.valid(ears.band))
         ax.set_ylabel(f"{named(ears.mics[mic])}, {_unit(ears)}")
         plots.key(ax)
     return figure, places.table(ears, shown.valid(ears.band))
@@ -248,7 +249,7 @@ def _group_delays(shown: Shown, ears: ImpulseResponse) -> tuple[Figure, Table]:
         plots.over_frequency(
             ax, f[1:], 1000.0 * shown_s[:, 1:], ears.drivers, f"{named(ears.mics[mic])}, {names[column]}"
         )
-        plots.frequencies(ax, *band)
+        style.frequencies(ax, *band)
         ax.set_ylim(*_most_of(1000.0 * shown_s))
     return figure, timing.table(ears, shown.position, shown.played, band)
 

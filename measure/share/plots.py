@@ -1,4 +1,4 @@
-"""Pictures of measured responses, and the common style of all pictures: each function draws into given axes."""
+"""Pictures of measured responses: each function draws into given axes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from sweetspot.measure.distortion import ORDERS, Distortion
 from sweetspot.measure.share.axes import A_LINE, Names, every, inches
 from sweetspot.measure.share.directivity import Cta2034
+from sweetspot.rigs import plots
+from sweetspot.rigs.plots import DRIVERS, GRID, INK, SOFT, frequencies
 from sweetspot.rigs.units import Float
-
-INK, SOFT, GRID, PAPER = "#20262d", "#5b6570", "#d5dbe1", "#fefefe"
-DRIVERS = ("#0b6cb6", "#d1570b", "#0a8067", "#a8468c", "#8a6d00", "#3c8fc9", "#5d5fb8", "#7d8591")
-"""Colours, each a colour-blind safe hue; the report maps them to variables, so that they follow light and dark."""
 
 PICTURED_DB = (-30.0, 6.0)
 """Levels that the polar maps show, dB re on-axis."""
@@ -25,45 +23,20 @@ DECAYED_DB = (-48.0, 0.0)
 """Levels that the decay of a spectrum shows, dB re its highest."""
 
 STYLE: Any = {
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",
+    **plots.STYLE,
     "font.size": 10.0,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": SOFT,
-    "axes.linewidth": 0.8,
     "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10.5,
     "axes.titley": 1.0,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
     "figure.facecolor": "none",
     "hatch.linewidth": 0.7,
 }
-"""Settings of matplotlib for every picture."""
+"""Settings of matplotlib for pictures of measurements and of the report."""
 
 _SHADED = (240, 400)
 """Rows and columns of an image of levels."""
 
 A_ROW = 6
 """Names in a row above axes."""
-
-_TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
-
-
-def frequencies(ax: Axes, low: float, high: float) -> None:
-    """A logarithmic frequency axis from ``low`` to ``high`` Hz."""
-    ax.set_xscale("log")
-    ax.set_xlim(low, high)
-    ax.xaxis.set_major_locator(FixedLocator([t for t in _TICKS if 0.99 * low <= t <= 1.01 * high]))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda f, _: f"{f / 1000:g}k" if f >= 1000 else f"{f:g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlabel("frequency, Hz")
-    ax.grid(True, color=GRID, linewidth=0.7)
 
 
 def key(ax: Axes) -> None:

@@ -15,13 +15,14 @@ from matplotlib.figure import Figure
 
 from sweetspot.measure.share import plots
 from sweetspot.measure.share.axes import PlainAxes, PlainFigure, Values
+from sweetspot.rigs import plots as style
 
 
 def shared(figure: Any) -> None:
     """A logarithmic scale that two axes share, one of them with a strip of words and without marks."""
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     above.plot([150.0, 3000.0], [-7.0, 31.0])
-    plots.frequencies(above, 180.0, 9000.0)
+    style.frequencies(above, 180.0, 9000.0)
     above.set_ylabel("level,\ndB")
     above.tick_params(axis="x", length=0)
     below.set_yticks([1.0, 0.0], ["left", "the other side"])
@@ -105,7 +106,7 @@ def test_names_are_placed_as_in_a_legend(count: int, kind: str) -> None:
     def draw(figure: Any, ours: bool) -> None:
         ax = figure.subplots()
         for i in range(count):
-            name, colour = f"line {i} {'x' * (i % 3)}", plots.DRIVERS[i % 8]
+            name, colour = f"line {i} {'x' * (i % 3)}", style.DRIVERS[i % 8]
             if kind == "bars":
                 ax.bar([i], [3.0], color=colour, label=name)
             else:

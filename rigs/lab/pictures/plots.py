@@ -7,37 +7,23 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Polygon, Rectangle
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from sweetspot.rigs import plots
 from sweetspot.rigs.lab.pictures.lab_overview import OCTAVES, POLAR_HZ, Overview, in_room
+from sweetspot.rigs.plots import DRIVERS, GRID, INK, PAPER, SOFT, frequencies, tick
 from sweetspot.rigs.units import Float, hertz
 
-INK, SOFT, GRID, PAPER = "#20262d", "#5b6570", "#d5dbe1", "#fefefe"
-DRIVERS = ("#0b6cb6", "#d1570b", "#0a8067", "#a8468c", "#8a6d00", "#3c8fc9", "#5d5fb8", "#7d8591")
-
 STYLE: Any = {
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",
+    **plots.STYLE,
     "font.size": 9.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": SOFT,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.titlepad": 9.0,
     "axes.axisbelow": True,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
     "figure.facecolor": PAPER,
     "axes.facecolor": PAPER,
 }
-"""Settings of matplotlib for these pictures: those of the other rooms' pictures."""
+"""Settings of matplotlib for these pictures."""
 
 
 def plan(ax: Axes, o: Overview) -> None:
@@ -184,21 +170,9 @@ def responses(ax: Axes, o: Overview) -> None:
         )
     top = 5.0 * np.ceil(o.level.max() / 5.0) + 2.0
     ax.set_ylim(top - 47.0, top)
-    frequency_axis(ax, float(o.f[0]), float(o.f[-1]))
+    frequencies(ax, float(o.f[0]), float(o.f[-1]))
     ax.set_ylabel("dB SPL at 1 m, full scale")
     ax.legend(loc="lower center", ncols=2, frameon=False, fontsize=8.5, handlelength=1.4, columnspacing=1.2)
-
-
-def frequency_axis(ax: Axes, low: float, high: float) -> None:
-    """A logarithmic frequency axis from ``low`` to ``high`` Hz."""
-    ax.set_xscale("log")
-    ax.set_xlim(low, high)
-    ticks = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
-    ax.xaxis.set_major_locator(FixedLocator([t for t in ticks if 0.99 * low <= t <= 1.01 * high]))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda f, _: f"{f / 1000:g}k" if f >= 1000 else f"{f:g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlabel("frequency, Hz")
-    ax.grid(True, color=GRID, linewidth=0.7)
 
 
 def pattern(ax: Axes, o: Overview, which: int) -> None:
@@ -223,7 +197,7 @@ def decay(ax: Axes, o: Overview) -> None:
     at = np.arange(len(OCTAVES))
     ax.bar(at, o.room.heard, width=0.62, color="#8fb8d8", label="at the microphone")
     ax.plot(at, o.room.eyring, linestyle="", marker="_", markersize=22, markeredgewidth=2.0, color=INK, label="Eyring")
-    ax.set_xticks(at, [f"{f / 1000:g}k" if f >= 1000 else f"{f:g}" for f in OCTAVES])
+    ax.set_xticks(at, list(map(tick, OCTAVES)))
     ax.set_xlabel("octave, Hz")
     ax.set_ylabel("s")
     ax.set_ylim(0.0, 1.5 * float(max(o.room.heard.max(), o.room.eyring.max())))
