@@ -250,10 +250,7 @@ def _checked(places: Float, polar: ImpulseResponse, rig: Description, design: De
 
 
 def _gates(unit: Fitted) -> tuple[Gate, Gate]:
-    whole = unit.prediction.whole
-    if whole is None:
-        raise BadInput("the unit's filters were predicted without gates, which a bank needs")
-    return whole.gate, whole.polar_gate
+    return unit.prediction.whole.gate, unit.prediction.whole.polar_gate
 
 
 def _home(ears: ImpulseResponse) -> Float:

@@ -113,7 +113,7 @@ class Prediction:
     target_db
         Wanted cancellation ``(frequency,)``, dB.
     whole
-        The same with the room; ``None`` when nothing was gated.
+        The same with the room.
     """
 
     f: Float
@@ -123,7 +123,7 @@ class Prediction:
     azimuths: Float
     far_ear: Complex
     target_db: Float
-    whole: RoomPrediction | None = None
+    whole: RoomPrediction
 
     def __post_init__(self) -> None:
         for name, ndim in (("score", 4), ("design", 4), ("polar", 2), ("far_ear", 1)):
@@ -134,21 +134,19 @@ class Prediction:
         check_shapes(self, f=bins, target_db=bins, azimuths=self.polar.shape[:1])
         check_shapes(self, score=(len(self.score), *ears, *bins), design=(len(self.design), *ears, *bins))
         check_shapes(self, polar=(len(self.polar), *bins))
-        if self.whole:
-            check_shapes(self.whole, score=self.score.shape, polar=self.polar.shape)
+        check_shapes(self.whole, score=self.score.shape, polar=self.polar.shape)
 
     def to_dict(self) -> dict[str, Any]:
         """For a file, in single precision."""
         spectra = {name: getattr(self, name).astype(np.complex64) for name in ("score", "design", "polar")}
         numbers = {name: getattr(self, name) for name in ("f", "azimuths", "far_ear", "target_db")}
-        return spectra | numbers | {"whole": self.whole.to_dict() if self.whole else {}}
+        return spectra | numbers | {"whole": self.whole.to_dict()}
 
     @classmethod
     def of_dict(cls, kept: Mapping[str, Any]) -> Prediction:
-        """From a file, which may have more; one of an earlier version has no room data."""
+        """From a file, which may have more."""
         names = ("f", "score", "design", "polar", "azimuths", "far_ear", "target_db")
-        whole = RoomPrediction.of_dict(kept["whole"]) if kept.get("whole") else None
-        return cls(**{name: kept[name] for name in names}, whole=whole)
+        return cls(**{name: kept[name] for name in names}, whole=RoomPrediction.of_dict(kept["whole"]))
 
     @property
     def lowest(self) -> float:
@@ -158,12 +156,12 @@ class Prediction:
     @property
     def resolved(self) -> float:
         """Lowest frequency that the ears' gate resolves, Hz."""
-        return self.whole.gate.lowest if self.whole else 0.0
+        return self.whole.gate.lowest
 
     @property
     def polar_lowest(self) -> float:
         """:attr:`lowest` of the polar set."""
-        return max(self.whole.polar_gate.lowest if self.whole else 0.0, self.played)
+        return max(self.whole.polar_gate.lowest, self.played)
 
     @property
     def played(self) -> float:

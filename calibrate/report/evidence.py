@@ -213,8 +213,6 @@ def surely(cells: BandLevels, sure: bool) -> CellSpread:
 def scored_paths(e: Evidence) -> Complex:
     """Direct sound of the drivers at the scoring positions ``(position, ear, driver, frequency)``, Pa/FS."""
     whole, score = e.fitted.prediction.whole, e.ears.used_for("score")
-    if whole is None:
-        return spectra(score)[0]
     return gates.spectra(corrected(score, whole.ear_gains), whole.gate)
 
 
@@ -228,7 +226,7 @@ def cancellations(e: Evidence) -> dict[str, CellSpread]:
         cells = c.cancellation._asdict()
         return found | {name: surely(x, c.sure) for name, x in cells.items()}
     known = uncertainty.bare(comparison.forecast(p, e.fitted.filters, e.measured), p.far_ear)
-    seconds = p.whole.gate.seconds if p.whole else 1.0
+    seconds = p.whole.gate.seconds
     return found | {"predicted": surely(uncertainty.cancellation(known, p.f, seconds), True)}
 
 
@@ -291,7 +289,7 @@ def beams(e: Evidence) -> dict[str, tuple[Float, Float]]:
     f, azimuths = frequencies(e.polar.fs), np.radians(e.polar.positions["azimuth_deg"])
     gains, before = _mid(e), e.fitted.reference[0]
     used = tuple(d for d, gain in enumerate(gains) if gain or d == before)
-    h = spectra(e.polar)[0][:, :, list(used)] if p.whole is None else gates.spectra(e.polar, p.whole.polar_gate, used)
+    h = gates.spectra(e.polar, p.whole.polar_gate, used)
     found = {
         "before": around(h[:, 0, used.index(before)], azimuths, f),
         "matrix": around(np.einsum("pdf,d->pf", h[:, 0], gains[list(used)]), azimuths, f),

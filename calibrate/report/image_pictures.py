@@ -156,10 +156,7 @@ def _cancellations(e: Evidence) -> tuple[Float, Float, Float]:
     direct = evidence.cancellations(e)
     mine = direct.get("heard", direct["predicted"]).mean
     c = e.verdict.compared if e.verdict else None
-    if c is not None and c.heard_whole is not None:
-        whole = c.heard_whole
-    else:
-        whole = p.whole.score if p.whole is not None else p.score
+    whole = p.whole.score if c is None else c.heard_whole
     room = whole_response.energy_cells(metrics.unvirtualized(whole, p.far_ear), p.f)
     alone = metrics.one_driver(spectra(e.ears.used_for("score"))[0], e.fitted.reference)
     plain = whole_response.energy_cells(alone, p.f)

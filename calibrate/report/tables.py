@@ -117,12 +117,10 @@ def versions(e: Evidence) -> dict[str, str]:
 def conditions(e: Evidence) -> list[str]:
     """Conditions of the prediction: gates, ears, loading, and agreement of the measurement within uncertainty."""
     f = e.fitted
-    found = []
-    if f.prediction.whole is not None:
-        found += [f"Ears: {f.prediction.whole.gate.text}.", f"Polar set: {f.prediction.whole.polar_gate.text}."]
-        if not one_direction.has_directions(e.polar):
-            found[-1] = f"{one_direction.TEXT[0].upper()}{one_direction.TEXT[1:]}."
-        found.append(f"Cancellation of the direct sound is judged over {judged.over(f.prediction.lowest)}.")
+    found = [f"Ears: {f.prediction.whole.gate.text}.", f"Polar set: {f.prediction.whole.polar_gate.text}."]
+    if not one_direction.has_directions(e.polar):
+        found[-1] = f"{one_direction.TEXT[0].upper()}{one_direction.TEXT[1:]}."
+    found.append(f"Cancellation of the direct sound is judged over {judged.over(f.prediction.lowest)}.")
     if f.ears is not None:
         found.append(f"{f.ears.text[0].upper()}{f.ears.text[1:]}.")
     if f.loading:

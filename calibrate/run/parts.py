@@ -103,7 +103,7 @@ def _prediction(run: Path, fitted: Fitted) -> dict[str, object]:
         "held_by": list(fitted.filters.held_by),
         "delay_samples": fitted.filters.delay_samples,
         "taps": fitted.filters.length,
-        "gate": {"ears": whole.gate.to_dict(), "polar": whole.polar_gate.to_dict()} if whole else None,
+        "gate": {"ears": whole.gate.to_dict(), "polar": whole.polar_gate.to_dict()},
         "ears": fitted.ears.text if fitted.ears else None,
         "driver_faults": list(_driver_faults(run)),
     }
@@ -134,10 +134,9 @@ def prediction_text(run: Path, fitted: Fitted) -> str:
         f"{mean.value:.2f} dB mean (90 % CI {mean.low:.2f} to {mean.high:.2f}), {tenth.value:.2f} dB 10th percentile "
         f"(90 % CI {tenth.low:.2f} to {tenth.high:.2f}); CI: {_of_what(run)}"
     ]
-    if whole:
-        beamed = len(fitted.prediction.azimuths) >= one_direction.FEWEST
-        centre = f"Polar: {whole.polar_gate.text}" if beamed else f"Centre: {one_direction.TEXT}"
-        lines += [f"Ears: {whole.gate.text}", centre]
+    beamed = len(fitted.prediction.azimuths) >= one_direction.FEWEST
+    centre = f"Polar: {whole.polar_gate.text}" if beamed else f"Centre: {one_direction.TEXT}"
+    lines += [f"Ears: {whole.gate.text}", centre]
     if not level_known(run):
         lines.append(
             "Level: not known in pascal (imported responses); figures in dB SPL are not valid, and the processor "

@@ -50,8 +50,6 @@ def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operat
     if rig.description.ears is None:
         raise BadInput(f"rig {rig.description.name!r} has no [ears]: a bank is verified with the dummy head")
     fitted = fitted_of(run)
-    if fitted.prediction.whole is None:
-        raise BadInput(f"{run / store.NAME}: has no gate: calibrate again")
     how, far = fitted.prediction.whole.gate, fitted.prediction.far_ear[:: verified.EVERY]
     rows, second = chosen(bank, figures, count), _second(run)
     ear, places = auditory.model_of(_description(run)), []

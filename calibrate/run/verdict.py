@@ -224,14 +224,14 @@ def _causes(
     run: Path, found: ReadVerification, measured: ImpulseResponse, rig: Description, used: dict[str, Any]
 ) -> Why:
     """What explains the difference from the prediction."""
-    filters, whole = found.filters, found.prediction.whole
+    filters = found.filters
     apart = residual.of(
         measured.used_for("score"),
         found.ears.ir,
         filters,
         share_of(filters),
         timed=found.timed,
-        end=whole.end if whole else None,
+        end=found.prediction.whole.end,
         clipped=_clipped(rig, filters, used),
     )
     at = np.array([d.at for d in rig.driver])

@@ -111,8 +111,6 @@ def rows(fitted: Fitted, ears: ImpulseResponse, polar: ImpulseResponse) -> tuple
         The measured sets that it was fitted from.
     """
     p = fitted.prediction
-    if p.whole is None:
-        return ()
     ears = corrected(ears, p.whole.ear_gains)
     design, score = ears.used_for("design"), ears.used_for("score")
     nominal = design.at(np.array([nearest_ahead(design)]))
@@ -190,8 +188,7 @@ def _in_time(s: _Scene) -> list[MetricRow]:
 
 
 def _in_the_room(s: _Scene) -> list[MetricRow]:
-    whole = s.fitted.prediction.whole
-    if whole is None or whole.gate.reflection_s is None:
+    if s.fitted.prediction.whole.gate.reflection_s is None:
         return []
     found = _Room.of(s)
     return [

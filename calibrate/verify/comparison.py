@@ -69,7 +69,7 @@ class Comparison:
     predicted_polar, heard_polar
         Direct sound of the phantom centre ``(direction, frequency)``.
     whole, heard_whole
-        The same as the first two with the room; ``None`` when nothing was gated.
+        The same as the first two with the room.
     seconds, heard_seconds
         Lengths of the windows behind which the errors were seen, s.
     sure
@@ -85,8 +85,8 @@ class Comparison:
     heard: UncertainResponse
     predicted_polar: UncertainResponse
     heard_polar: UncertainResponse
-    whole: Complex | None
-    heard_whole: Complex | None
+    whole: Complex
+    heard_whole: Complex
     seconds: float
     heard_seconds: float
     sure: bool
@@ -146,8 +146,6 @@ def compare(
     """
     f, whole = frequencies(ears.ir.fs), prediction.whole
     sound = expected(prediction.score, filters)
-    if whole is None:
-        return _plain(f, sound, prediction, spectra(ears.ir)[0], spectra(polar.ir)[0][:, 0, 0])
     ears, measured = (x.corrected(whole.ear_gains) for x in (ears, measured))
     heard = predict.direct(ears.ir, sound, expected(whole.early, filters), whole.end)
     early = whole.polar_early[:, None, None]
@@ -165,28 +163,6 @@ def compare(
         seconds=whole.gate.seconds,
         heard_seconds=float(whole.end.mean()) + ears.ir.zero / ears.ir.fs,
         sure=known is not None,
-        far_ear=prediction.far_ear,
-        azimuths=prediction.azimuths,
-    )
-
-
-def _plain(f: Float, sound: Complex, prediction: Prediction, heard: Complex, around: Complex) -> Comparison:
-    """Without gates and without uncertainty, as files of earlier versions have it."""
-
-    def certain(x: Complex) -> UncertainResponse:
-        return UncertainResponse(x, np.zeros(x.shape), np.zeros(x.shape))
-
-    return Comparison(
-        f,
-        predicted=certain(sound),
-        heard=certain(heard),
-        predicted_polar=certain(prediction.polar),
-        heard_polar=certain(around),
-        whole=None,
-        heard_whole=None,
-        seconds=1.0,
-        heard_seconds=1.0,
-        sure=False,
         far_ear=prediction.far_ear,
         azimuths=prediction.azimuths,
     )
@@ -247,8 +223,6 @@ def forecast(prediction: Prediction, filters: FilterSet, measured: MeasuredSet) 
         The session's ears.
     """
     sound, whole = expected(prediction.score, filters), prediction.whole
-    if whole is None:
-        return UncertainResponse(sound, np.zeros(sound.shape), np.zeros(sound.shape))
     score = replace(measured.corrected(whole.ear_gains), gate=whole.gate).used_for("score")
     w = weights(filters, score.ir.fs)
     return UncertainResponse(sound, *uncertainty.through(w, score.spectra(), score.noise(), score.drift))

@@ -146,8 +146,7 @@ class Confident:
 def predicted(prediction: Prediction, filters: FilterSet, measured: MeasuredSet) -> dict[str, Confident]:
     """Mean and 10th percentile of the predicted cancellation, as they will be judged, with their uncertainty."""
     known = confidence.bare(heard.forecast(prediction, filters, measured), prediction.far_ear)
-    seconds = prediction.whole.gate.seconds if prediction.whole else 1.0
-    cells = confidence.cancellation(known, prediction.f, seconds)
+    cells = confidence.cancellation(known, prediction.f, prediction.whole.gate.seconds)
     inside, _ = band(metrics.SCORED, prediction.lowest)
     each: dict[str, Figure] = {
         "mean": lambda db: np.asarray(db[..., inside].mean(axis=CELLS)),
@@ -291,8 +290,7 @@ class WithRoom:
 
 def with_room(c: Comparison, prediction: Prediction) -> tuple[WithRoom, ...]:
     """Cancellation with the room in octaves that the gate resolves; empty where no reflection was found."""
-    whole = prediction.whole
-    if whole is None or whole.gate.reflection_s is None or c.whole is None or c.heard_whole is None:
+    if prediction.whole.gate.reflection_s is None:
         return ()
     far = prediction.far_ear
     direct, predicted, got = (metrics.unvirtualized(x, far) for x in (c.heard.x, c.whole, c.heard_whole))

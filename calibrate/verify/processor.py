@@ -173,18 +173,17 @@ def predicted(prediction: Prediction, deployed: FilterSet, polar: MeasuredSet) -
     def both(programs: Complex) -> Complex:
         return np.asarray(programs[:, 0, 0] + programs[:, 0, 1])
 
-    sound = both(predict.programs(polar.ir, deployed, whole.polar_gate if whole else None))
-    if whole is not None:
-        w = np.asarray(deployed.response(frequencies(polar.ir.fs)), dtype=np.complex128)
-        behind = replace(polar, gate=whole.polar_gate)
-        noise, power = uncertainty.through((w[0] + w[1])[None], behind.spectra(), behind.noise(), 1.0)
-        whole = replace(
-            whole,
-            polar=both(predict.programs(polar.ir, deployed)),
-            polar_early=both(predict.windowed(polar.ir, deployed, whole.polar_end)),
-            polar_noise=noise[:, 0, 0],
-            polar_power=power[:, 0, 0],
-        )
+    sound = both(predict.programs(polar.ir, deployed, whole.polar_gate))
+    w = np.asarray(deployed.response(frequencies(polar.ir.fs)), dtype=np.complex128)
+    behind = replace(polar, gate=whole.polar_gate)
+    noise, power = uncertainty.through((w[0] + w[1])[None], behind.spectra(), behind.noise(), 1.0)
+    whole = replace(
+        whole,
+        polar=both(predict.programs(polar.ir, deployed)),
+        polar_early=both(predict.windowed(polar.ir, deployed, whole.polar_end)),
+        polar_noise=noise[:, 0, 0],
+        polar_power=power[:, 0, 0],
+    )
     return replace(prediction, polar=sound, whole=whole)
 
 

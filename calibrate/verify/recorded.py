@@ -307,9 +307,9 @@ class RecordedInterface:
         """Expected responses ``(mic, tap)`` of a capture's stimulus, complete where known."""
         p = self.prediction
         if plan.name == "ears":
-            spectra = expected(p.whole.score if p.whole else p.score, self.filters)[capture.position, :, capture.source]
+            spectra = expected(p.whole.score, self.filters)[capture.position, :, capture.source]
         else:
-            spectra = (p.whole.polar if p.whole else p.polar)[capture.position][None]
+            spectra = p.whole.polar[capture.position][None]
         return np.asarray(np.fft.irfft(spectra, axis=-1))
 
 

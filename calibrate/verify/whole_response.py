@@ -92,8 +92,7 @@ class CancellationFigures:
 def cancellations(c: Comparison, prediction: Prediction) -> tuple[CancellationFigures, ...]:
     """Measured cancellation in :data:`WIDE` and in :data:`SCORED`: direct sound and whole response."""
     got = c.cancellation.heard
-    whole = c.heard.x if c.heard_whole is None else c.heard_whole
-    room = energy_cells(metrics.unvirtualized(whole, prediction.far_ear), c.f)
+    room = energy_cells(metrics.unvirtualized(c.heard_whole, prediction.far_ear), c.f)
     found = []
     for band in (WIDE, SCORED):
         inside = third_octaves(*band)

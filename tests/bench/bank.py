@@ -201,7 +201,7 @@ class Lab:
         h = np.fft.irfft(self.h(pose), self.world.taps)
         if self.world.room is not None:
             first = np.argmax(np.abs(h) > 0.1 * np.abs(h).max(axis=-1, keepdims=True), axis=-1)
-            seconds = self.unit.prediction.whole.gate.seconds if self.unit.prediction.whole else 0.005
+            seconds = self.unit.prediction.whole.gate.seconds
             h[np.arange(h.shape[-1]) >= first[..., None] + round(seconds * self.rig.fs)] = 0.0
         return np.fft.rfft(h[..., : (h.shape[-1] // n) * n].reshape(*h.shape[:-1], -1, n).sum(axis=-2))
 
@@ -282,7 +282,7 @@ def rooms(data: Path) -> None:
         wish = BankDesign(places=((d, 0.0), (d, 0.1), (d, 0.3), (d, 0.75), (1.2, 0.0), (1.5, 0.0)))
         found = lab.bank(wish)
         there = made_there(lab, wish, found.carried)
-        behind = 1000 * lab.unit.prediction.whole.gate.seconds  # type: ignore[union-attr]
+        behind = 1000 * lab.unit.prediction.whole.gate.seconds
         print(f"\n{name}, {prefer}: direct sound behind {behind:.1f} ms", flush=True)
         for i, place in enumerate(found.bank.places):
             h = lab.around(place, drawn(2, 0.05, 0.17, seed=3))

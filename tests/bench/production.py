@@ -174,8 +174,7 @@ def verdict_of(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[
     if judged.verdict != "fail":
         return judged.verdict, judged.agreement
     made, share = unit.fitted.filters, share_of(unit.fitted.filters)
-    whole = unit.fitted.prediction.whole
-    apart = residual.of(unit.ears.ir.used_for("score"), ears.ir, made, share, end=whole.end if whole else None)
+    apart = residual.of(unit.ears.ir.used_for("score"), ears.ir, made, share, end=unit.fitted.prediction.whole.end)
     others = {"another": residual.stimuli(
         np.asarray(other.fitted.filters.response(apart.f), dtype=complex), share_of(other.fitted.filters)
     )}  # fmt: skip

@@ -135,7 +135,6 @@ def test_fast_carrying_is_the_model_of_the_zone(measured: Path) -> None:
     with Session.read(measured / "session.h5") as session:
         rig, ears, polar = session.rig(), session.responses("ears"), session.responses("polar")
     whole = unit.prediction.whole
-    assert whole is not None
     carried = carried_from(ears, polar, rig, (whole.gate, whole.polar_gate), auditory.model_of(rig))
     places = np.array([[1.4, 0.0, 0.0], [1.1, -0.5, -0.4], [2.2, 0.9, 0.5]])
     still = Cloud(np.zeros(1), np.zeros(1), np.zeros(1))

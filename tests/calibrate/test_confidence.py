@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import Limits, read_limits
-from sweetspot.calibrate.plant import Prediction, metrics, uncertainty
+from sweetspot.calibrate.plant import metrics, uncertainty
 from sweetspot.calibrate.plant.uncertainty import BandLevels, UncertainResponse
 from sweetspot.calibrate.verify import figures
 from sweetspot.calibrate.verify.comparison import Compared
@@ -18,6 +18,7 @@ from sweetspot.calibrate.verify.metric_kinds import KINDS, limit_of
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import power_db
+from tests.calibrate import predictions
 
 FS, N = 47872, 2048
 F = np.fft.rfftfreq(N, 1.0 / FS)
@@ -196,9 +197,9 @@ def test_below_the_band_of_a_unit_only_what_should_not_play_is_judged() -> None:
     score[..., f < 447.0] *= 10.0 ** (-20.0 / 20.0)
     score[..., f < 355.0] *= 1e-3
     nothing = np.zeros((0, len(f)))
-    prediction = Prediction(f, score, score, nothing, np.zeros(0), np.zeros(len(f)), np.zeros(len(f)))
+    prediction = predictions.dry(f, score, nothing, np.zeros(0), np.zeros(len(f)), np.zeros(len(f)))
     assert prediction.lowest == prediction.played == prediction.polar_lowest == pytest.approx(446.7, abs=0.1)
-    assert prediction.resolved == 0.0
+    assert prediction.resolved == 1.0
     level = np.asarray(power_db(band_means(np.abs(score) ** 2, f)))
 
     def judged(db: float, u: float) -> Metric:

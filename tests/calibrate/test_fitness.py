@@ -12,12 +12,12 @@ import pytest
 from sweetspot.calibrate.design import Design, FilterDesign
 from sweetspot.calibrate.filters import fitness
 from sweetspot.calibrate.plant import Fitted, positions
-from sweetspot.calibrate.plant.prediction import Prediction
 from sweetspot.calibrate.study import explain, held_out
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.rig_file.description import Description, parse
+from tests.calibrate import predictions
 
 Build = Callable[..., ImpulseResponse]
 
@@ -150,7 +150,7 @@ def test_explanation_names_the_limit_and_the_shortfall(rig: Description) -> None
     pair[0, 1, 1], pair[0, 0, 1] = 1.0, 10 ** (-25.0 / 20)
     far = np.zeros(len(f), dtype=complex)
     target = np.full(len(f), 20.0)
-    prediction = Prediction(f, pair, pair, np.zeros((0, len(f))), np.zeros(0), far, target)
+    prediction = predictions.dry(f, pair, np.zeros((0, len(f))), np.zeros(0), far, target)
     limits = np.where(f < 1000.0, "effort", "target").reshape(1, -1).repeat(2, axis=0)
     counted = np.where(f < 3000.0, 17.0, 20.9) * np.ones((2, 1))
     fitted = Fitted(None, prediction, limits, (0, 1), None, expected_db=counted)

@@ -102,7 +102,6 @@ def unit(rig: Description) -> Unit:
 def test_filters_are_fitted_to_the_direct_sound(unit: Unit) -> None:
     """The gate ends before the reflection; the same unit without a room has the same direct sound."""
     p = unit.fitted.prediction
-    assert p.whole is not None
     assert p.whole.gate.reflection_s == pytest.approx(LATE_S, abs=0.0005)
     score = unit.at["use"] == b"score"
     alone = unit.ears_true[score].copy()
@@ -135,7 +134,6 @@ def test_predicted_and_heard_agree_as_often_as_stated(unit: Unit) -> None:
 def test_predictions_scatter_as_stated(unit: Unit) -> None:
     """The session measured again and again, through the same filters: third-octave levels at the near ears."""
     p, filters = unit.fitted.prediction, unit.fitted.filters
-    assert p.whole is not None
     message = uncertainty.levels(comparison.forecast(p, filters, unit.measured), p.f, p.whole.gate.seconds)
     names, draws = unit.ears.drivers, []
     for _ in range(40):

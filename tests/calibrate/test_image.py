@@ -16,6 +16,7 @@ from sweetspot.calibrate.verify.comparison import Comparison
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.processor.filterset import FilterSet
+from tests.calibrate import predictions
 
 FS = 47872
 F = frequencies(FS)
@@ -47,13 +48,13 @@ def compared(heard: np.ndarray, polar: np.ndarray | None = None, noise: float = 
     want, ring = predicted(), around()
     return Comparison(
         F, known(want, noise), known(heard, noise), known(ring), known(ring if polar is None else polar),
-        None, None, 0.006, 0.02, True, np.full(len(F), 0.5 + 0j), AZIMUTHS,
+        want, heard, 0.006, 0.02, True, np.full(len(F), 0.5 + 0j), AZIMUTHS,
     )  # fmt: skip
 
 
 def prediction() -> Prediction:
     x = predicted()
-    return Prediction(F, x, x, around(), AZIMUTHS, np.full(len(F), 0.5 + 0j), np.full(len(F), 15.0))
+    return predictions.dry(F, x, around(), AZIMUTHS, np.full(len(F), 0.5 + 0j), np.full(len(F), 15.0))
 
 
 def sides(c: Comparison) -> dict[str, Metric]:
