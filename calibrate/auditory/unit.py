@@ -93,8 +93,6 @@ def image_of_unit(
     _, _, reference = others_of(rig, measured.ir, filters, pair, model)
     unit = ways.calibrated(measured.ir, filters)
     predicted, found = figures_of(unit, model, heads.facing, distance, reference), list[Draw]()
-    if measured.errors is None or verified.errors is None:
-        return UnitImage(predicted, ())
     rng, drawn = np.random.default_rng(SEED), [_Drawn.of(s) for s in (measured, verified)]
     sides, delay = plain_sides(measured.ir, rig.driver, filters.delay_samples)
     for _ in range(DRAWS):
@@ -144,8 +142,7 @@ class _Drawn:
 
     @classmethod
     def of(cls, s: MeasuredSet) -> _Drawn:
-        """Those of a set that knows its errors."""
-        assert s.errors is not None
+        """Those of a set."""
         drift, shape = s.errors.drift, s.errors.stderr.shape
         relative = np.asarray(drift if isinstance(drift, float) else drift.mean(axis=-1, keepdims=True))
         stderr = s.errors.stderr / np.sqrt(2.0)

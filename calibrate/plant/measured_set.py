@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.plant.gate import Gate
 from sweetspot.calibrate.plant.matched_ears import corrected
 from sweetspot.calibrate.plant.responses import Plant, gated
-from sweetspot.calibrate.plant.spectrum import frequencies
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.units import Complex, Float
 
@@ -25,7 +22,7 @@ class MeasuredSet:
     ir
         Responses ``(position, mic, driver, tap)``, Pa for a full-scale sample.
     errors
-        Its measurement errors; ``None`` where they were not kept.
+        Its measurement errors.
     gate
         Behind which it is looked at; ``None`` until one is chosen.
 
@@ -36,13 +33,13 @@ class MeasuredSet:
     """
 
     ir: ImpulseResponse
-    errors: MeasurementError | None = None
+    errors: MeasurementError
     gate: Gate | None = None
 
     @property
     def drift(self) -> float | Float:
-        """Squared relative error that a band's bins share, of every path or of each; 0 where that is not known."""
-        return self.errors.drift if self.errors else 0.0
+        """Squared relative error that a band's bins share, of every path or of each."""
+        return self.errors.drift
 
     def gated(self, design: gates.GateWish) -> MeasuredSet:
         """The same with the gate of the design, limited by the responses."""
@@ -51,7 +48,7 @@ class MeasuredSet:
     def used_for(self, use: str) -> MeasuredSet:
         """The positions with this use, "design" or "score"."""
         rows = self.ir.positions["use"] == use.encode()
-        return replace(self, ir=self.ir.used_for(use), errors=self.errors.at(rows) if self.errors else None)
+        return replace(self, ir=self.ir.used_for(use), errors=self.errors.at(rows))
 
     def corrected(self, gains: Float) -> MeasuredSet:
         """The same with each ear's responses multiplied by ``gains (2,)``, left and right."""
@@ -72,9 +69,7 @@ class MeasuredSet:
         return gates.spectra(self.ir, self.chosen_gate)
 
     def noise(self) -> Float:
-        """Variance of :meth:`spectra`, (Pa/FS)^2; 0 where errors are not known."""
-        if self.errors is None:
-            return np.zeros((*self.ir.h.shape[:3], len(frequencies(self.ir.fs))))
+        """Variance of :meth:`spectra`, (Pa/FS)^2."""
         return self.errors.gated(self.ir, self.chosen_gate)
 
     @property

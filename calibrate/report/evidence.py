@@ -203,11 +203,10 @@ def spread(levels: Float, u: Float | None = None) -> CellSpread:
     return CellSpread(THIRD_OCTAVES, cells.mean(axis=0), low, high, u)
 
 
-def surely(cells: BandLevels, sure: bool) -> CellSpread:
+def with_uncertainty(cells: BandLevels) -> CellSpread:
     """The same of cells that know their uncertainty; in each band positions and sides err by themselves."""
     each = cells.u.reshape(-1, cells.u.shape[-1])
-    u = np.sqrt(np.sum(each**2, axis=0)) / len(each)
-    return spread(cells.db, u if sure else None)
+    return spread(cells.db, np.sqrt(np.sum(each**2, axis=0)) / len(each))
 
 
 def scored_paths(e: Evidence) -> Complex:
@@ -222,12 +221,10 @@ def cancellations(e: Evidence) -> dict[str, CellSpread]:
     bare = metrics.cancellation_db(metrics.one_driver(scored_paths(e), e.fitted.reference), p.f)
     found = {"before": spread(bare)}
     if e.verdict is not None and e.verdict.compared is not None:
-        c = e.verdict.compared
-        cells = c.cancellation._asdict()
-        return found | {name: surely(x, c.sure) for name, x in cells.items()}
+        cells = e.verdict.compared.cancellation._asdict()
+        return found | {name: with_uncertainty(x) for name, x in cells.items()}
     known = uncertainty.bare(comparison.forecast(p, e.fitted.filters, e.measured), p.far_ear)
-    seconds = p.whole.gate.seconds
-    return found | {"predicted": surely(uncertainty.cancellation(known, p.f, seconds), True)}
+    return found | {"predicted": with_uncertainty(uncertainty.cancellation(known, p.f, p.whole.gate.seconds))}
 
 
 def colouration(e: Evidence, ear: int, stimulus: int) -> dict[str, CellSpread]:

@@ -27,8 +27,7 @@ def measured_sets(session: Session) -> tuple[MeasuredSet, MeasuredSet]:
     if "polar" in session.sets:
         return ears, measured_set(session, "polar")
     row = nearest_ahead(ears.ir)
-    errors = one_direction.stand_in_error(ears.errors, row) if ears.errors else None
-    return ears, MeasuredSet(one_direction.stand_in(ears.ir, row), errors)
+    return ears, MeasuredSet(one_direction.stand_in(ears.ir, row), one_direction.stand_in_error(ears.errors, row))
 
 
 _kept: dict[tuple[object, SetName], MeasuredSet] = {}

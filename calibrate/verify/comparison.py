@@ -72,8 +72,6 @@ class Comparison:
         The same as the first two with the room.
     seconds, heard_seconds
         Lengths of the windows behind which the errors were seen, s.
-    sure
-        Whether the uncertainty is known; without it all variances are 0.
     far_ear
         Virtual far ear over near ear ``(frequency,)``.
     azimuths
@@ -89,7 +87,6 @@ class Comparison:
     heard_whole: Complex
     seconds: float
     heard_seconds: float
-    sure: bool
     far_ear: Complex
     azimuths: Float
 
@@ -140,7 +137,7 @@ def compare(
     ears, polar
         Heard: one "driver" a stimulus.
     measured
-        The session's ears. Unless all three sets know their errors, all variances are 0.
+        The session's ears.
     repeatability_db
         By how much a path may differ when the unit, the head or the air is met again, one standard deviation.
     """
@@ -150,8 +147,7 @@ def compare(
     heard = predict.direct(ears.ir, sound, expected(whole.early, filters), whole.end)
     early = whole.polar_early[:, None, None]
     around = predict.direct(polar.ir, prediction.polar[:, None, None], early, whole.polar_end)[:, 0, 0]
-    known = _errors(ears, polar, measured, whole, filters, error_of(repeatability_db))
-    found = known or _none(sound.shape, around.shape)
+    found = _errors(ears, polar, measured, whole, filters, error_of(repeatability_db))
     return Comparison(
         f,
         UncertainResponse(sound, found.own, found.shared),
@@ -162,7 +158,6 @@ def compare(
         heard_whole=spectra(ears.ir)[0],
         seconds=whole.gate.seconds,
         heard_seconds=float(whole.end.mean()) + ears.ir.zero / ears.ir.fs,
-        sure=known is not None,
         far_ear=prediction.far_ear,
         azimuths=prediction.azimuths,
     )
@@ -181,10 +176,6 @@ class _Errors:
     polar_shared: Float
 
 
-def _none(ears: tuple[int, ...], polar: tuple[int, ...]) -> _Errors:
-    return _Errors(*(np.zeros(ears) for _ in range(4)), *(np.zeros(polar) for _ in range(3)))
-
-
 def _errors(
     ears: MeasuredSet,
     polar: MeasuredSet,
@@ -192,10 +183,8 @@ def _errors(
     whole: RoomPrediction,
     filters: FilterSet,
     added: float,
-) -> _Errors | None:
+) -> _Errors:
     """Errors of the session go through the filters; those of the verification are there as they are."""
-    if ears.errors is None or polar.errors is None or measured.errors is None:
-        return None
     score, w = replace(measured, gate=whole.gate).used_for("score"), weights(filters, ears.ir.fs)
     h, doubt = score.spectra(), measured.errors.at(measured.ir.positions["use"] == b"score")
     repeats = doubt.drift + ears.drift + added

@@ -248,11 +248,8 @@ def noise(ears: ImpulseResponse, polar: ImpulseResponse, limits: Limits) -> Metr
     return Metric.of("snr", "Worst-case SNR of all measured responses.", limits, predicted=None, heard=worst)
 
 
-def agreement(c: Comparison, prediction: Prediction, coverage: float) -> Agreement | None:
-    """Share of third-octave cells in which measured and predicted agree; ``None`` where the uncertainty is not
-    known."""
-    if not c.sure:
-        return None
+def agreement(c: Comparison, prediction: Prediction, coverage: float) -> Agreement:
+    """Share of third-octave cells in which measured and predicted agree."""
     inside = gate.resolved(prediction.lowest)
     pairs = c.cancellation, c.ears.at(NEAR_AND_BOTH)
     agree = np.concatenate([confidence.within(a, b, coverage)[..., inside].ravel() for a, b in pairs])
@@ -316,8 +313,6 @@ class MetricBuilder:
     def both(self, key: str, explanation: str, figure: Figure, want: BandLevels, got: BandLevels) -> Metric:
         """A figure that was predicted too."""
         made = Metric.of(key, explanation, self.limits, predicted=float(figure(want.db)), heard=float(figure(got.db)))
-        if not self.c.sure:
-            return made
         own, predicted = (confidence.spread(figure, x) for x in (got, want))
         return replace(made, uncertainty=own, predicted_uncertainty=predicted)
 
@@ -325,8 +320,6 @@ class MetricBuilder:
         """A metric of the difference between measured and predicted; fails only if errors do not explain it."""
         made = Metric.of(key, explanation, self.limits, predicted=None, heard=float(figure(gap.db)))
         made = replace(made, coarsest=self.limits.coarsest if made.unit == "dB" else 3.0 * made.limit)
-        if not self.c.sure:
-            return made
         sure = max(self.limits.coverage, 1e-3)
         return replace(
             made, uncertainty=max(confidence.spread(figure, gap), confidence.by_noise_alone(figure, gap, sure) / sure)

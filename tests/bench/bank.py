@@ -34,6 +34,7 @@ from sweetspot.calibrate.filters import fit as fit_unit  # noqa: E402
 from sweetspot.calibrate.plant import (  # noqa: E402
     Fitted,
     MeasuredSet,
+    MeasurementError,
     frequencies,
     metrics,
 )
@@ -51,7 +52,7 @@ from sweetspot.rigs.lab import World  # noqa: E402
 from sweetspot.rigs.layout import Pose, turned  # noqa: E402
 from sweetspot.rigs.live_stream import Wanted  # noqa: E402
 from sweetspot.rigs.rig_file import Description, parse  # noqa: E402
-from sweetspot.rigs.units import power_db, speed_of_sound  # noqa: E402
+from sweetspot.rigs.units import from_db, power_db, speed_of_sound  # noqa: E402
 
 LINE = ((0.0, 0.18, 0.0), (0.0, 0.06, 0.0), (0.0, -0.06, 0.0), (0.0, -0.18, 0.0))
 PLACES = ((2.0, 0.1), (2.0, 0.3), (2.0, 0.75), (2.0, 1.0), (1.0, 0.0), (1.5, 0.0), (3.0, 0.0))
@@ -96,6 +97,13 @@ def fabian(path: Path) -> MeasuredHead:
     with wave.open(str(path)) as file:
         x = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").reshape(-1, 360, 2) / 32768.0
         return MeasuredHead(np.moveaxis(x, 0, 2), np.radians(np.arange(360.0)), file.getframerate())
+
+
+def noisy(ir: ImpulseResponse) -> MeasuredSet:
+    """A set whose errors are those of its signal to noise, alike at all frequencies."""
+    rms = np.sqrt(np.mean(np.abs(np.fft.rfft(ir.h, axis=-1)) ** 2, axis=-1)) * from_db(-ir.snr_db)
+    bins = ir.h.shape[-1] // 2 + 1
+    return MeasuredSet(ir, MeasurementError(np.repeat(rms[..., None], bins, axis=-1), 0.0))
 
 
 class EdgedWorld(World):
@@ -160,7 +168,7 @@ class Lab:
             self._set(found, mics) for found, mics in ((ears, ("ear_left", "ear_right")), (polar, ("polar",)))
         )
         self.unit: Fitted = fit_unit(
-            MeasuredSet(self.ears), MeasuredSet(self.polar), rig, self.design, serial="BANK-1", source="0" * 64
+            noisy(self.ears), noisy(self.polar), rig, self.design, serial="BANK-1", source="0" * 64
         )
         self.model = auditory.model_of(rig)
         self.f = self.model.templates.f
@@ -386,7 +394,7 @@ def cost(lab: Lab) -> None:
     made = lab.bank(wish)
     batch = time.process_time() - start
     start = time.process_time()
-    fit_unit(MeasuredSet(lab.ears), MeasuredSet(lab.polar), lab.rig, Design(), serial="B", source="0" * 64)
+    fit_unit(noisy(lab.ears), noisy(lab.polar), lab.rig, Design(), serial="B", source="0" * 64)
     one = time.process_time() - start
     mark = bound(f"fitting {batch:.1f} s", batch <= 10.0) + bound("size", made.bank.taps.nbytes <= 5e6)
     print(

@@ -175,7 +175,7 @@ def test_near_ear_levels_are_judged_where_something_plays() -> None:
         measured = level.copy()
         measured[1, 1, 2, where] = db
         known = (BandLevels(x, np.zeros_like(x), np.zeros_like(x)) for x in (level, measured))
-        c = SimpleNamespace(ears=Compared(*known), sure=False)
+        c = SimpleNamespace(ears=Compared(*known))
         near, _ = figures.levels(c, SimpleNamespace(lowest=100.0, resolved=100.0), Limits())  # type: ignore[arg-type]
         return near
 
@@ -206,7 +206,7 @@ def test_below_the_band_of_a_unit_only_what_should_not_play_is_judged() -> None:
         measured, own = level.copy(), np.where(THIRD_OCTAVES < 450.0, u, 0.0) * np.ones(level.shape)
         measured[..., THIRD_OCTAVES < 450.0] += db
         known = BandLevels(level, own, own), BandLevels(measured, own, own)
-        c = SimpleNamespace(ears=Compared(*known), sure=True)
+        c = SimpleNamespace(ears=Compared(*known))
         near, balance = figures.levels(c, prediction, Limits())  # type: ignore[arg-type]
         assert balance.heard == pytest.approx(0.0, abs=1e-9)
         assert "500 Hz to 8 kHz" in balance.explanation

@@ -48,7 +48,7 @@ def compared(heard: np.ndarray, polar: np.ndarray | None = None, noise: float = 
     want, ring = predicted(), around()
     return Comparison(
         F, known(want, noise), known(heard, noise), known(ring), known(ring if polar is None else polar),
-        want, heard, 0.006, 0.02, True, np.full(len(F), 0.5 + 0j), AZIMUTHS,
+        want, heard, 0.006, 0.02, np.full(len(F), 0.5 + 0j), AZIMUTHS,
     )  # fmt: skip
 
 
