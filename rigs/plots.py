@@ -7,6 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from sweetspot.rigs.units import tick
+
 INK, SOFT, GRID, PAPER = "#20262d", "#5b6570", "#d5dbe1", "#fefefe"
 DRIVERS = ("#0b6cb6", "#d1570b", "#0a8067", "#a8468c", "#8a6d00", "#3c8fc9", "#5d5fb8", "#7d8591")
 """Colours, each a colour-blind safe hue; the report maps them to variables, so that they follow light and dark."""
@@ -30,11 +32,6 @@ STYLE: Any = {
 
 TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
 """Of a frequency axis, Hz."""
-
-
-def tick(f: float) -> str:
-    """A frequency on an axis, Hz: ``500``, ``2k``."""
-    return f"{f / 1000:g}k" if f >= 1000 else f"{f:g}"
 
 
 def frequencies(ax: Axes, low: float, high: float) -> None:

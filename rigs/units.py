@@ -39,6 +39,11 @@ def hertz(f: float) -> str:
     return f"{f / 1000:g} kHz" if f >= 1000 else f"{f:g} Hz"
 
 
+def tick(f: float) -> str:
+    """A frequency on an axis, Hz: ``500``, ``2k``."""
+    return f"{f / 1000:g}k" if f >= 1000 else f"{f:g}"
+
+
 def pressure(level_db_spl: float) -> float:
     """Root-mean-square pressure in Pa of a sound pressure level in dB re 20 uPa."""
     return float(P_REF * from_db(level_db_spl))

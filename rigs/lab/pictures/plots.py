@@ -10,8 +10,8 @@ from matplotlib.patches import Circle, Polygon, Rectangle
 
 from sweetspot.rigs import plots
 from sweetspot.rigs.lab.pictures.lab_overview import OCTAVES, POLAR_HZ, Overview, in_room
-from sweetspot.rigs.plots import DRIVERS, GRID, INK, PAPER, SOFT, frequencies, tick
-from sweetspot.rigs.units import Float, hertz
+from sweetspot.rigs.plots import DRIVERS, GRID, INK, PAPER, SOFT, frequencies
+from sweetspot.rigs.units import Float, hertz, tick
 
 STYLE: Any = {
     **plots.STYLE,
