@@ -18,6 +18,10 @@ class BadInput(SweetspotError):
     exit_code = 2
 
 
+class Unfinished(BadInput):
+    """A session whose measurement was interrupted: it is to be finished, or made anew."""
+
+
 class OutputTrouble(SweetspotError):
     """The result could not be written to stdout: neither a verdict nor wrong use."""
 

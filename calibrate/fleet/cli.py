@@ -97,11 +97,14 @@ def fit(
         ledger.forget(moved)
         known = ledger.known()
     rows = {j.run: known[j.run] for j in wanted if j.run in known}
-    broken = {r: k["reason"] for r, k in rows.items() if k["status"] != "done"}
+    broken = {r: k["reason"] for r, k in rows.items() if k["status"] == "failed"}
+    cut = {r: k["reason"] for r, k in rows.items() if k["status"] == "interrupted"}
     outdated = {r: k["reason"] for r, k in rows.items() if k["status"] == "done" and k["reason"]}
     data = {"table": str(folders[0] / NAME), "runs": len(wanted), **count, "reasons": broken, "outdated": outdated}
+    data["interrupted"] = cut
     data["moved"] = len(moved)
     summary = f"{count['done']} fitted, {count['failed']} failed, {count['kept']} were there already"
+    summary += f", {len(cut)} interrupted" if cut else ""
     more = f"; {len(broken)} failed in total; --retry tries them again" if len(broken) > count["failed"] else ""
     if moved:
         more += f"; {many(len(moved), 'row')} of runs that were moved or renamed removed"
@@ -142,7 +145,9 @@ def stats(
     with tracked("Drawing", 1) as step:
         written = write(page or (folder if folder.is_dir() else folder.parent) / PAGE, summary, rows, found)
         step(written.name)
-    notes = [n for n in (capability.studied(found), population.pooled(rows), _copies(copies), left_out) if n]
+    cut = f"{many(len(summary.interrupted), 'interrupted run')} left out" if summary.interrupted else ""
+    notes = [capability.studied(found), population.pooled(rows), _copies(copies), cut, left_out, ledger.note]
+    notes = [n for n in notes if n]
     data = {"page": str(written), "figures": [asdict(s) for s in found], "notes": notes, "copies": copies}
     result(data, "\n".join([_table(found), *notes, str(written)]), as_json=as_json)
 
@@ -183,7 +188,7 @@ def limits(
     if note := capability.studied(found):
         lines.append(f"{note}; no guard band was added")
     few = "" if count > 1 else capability.ONE_RUN
-    others = [n for n in (few, population.pooled(good), left_out) if n]
+    others = [n for n in (few, population.pooled(good), left_out, ledger.note) if n]
     lines += others
     if notes := [n for n in (note, *others) if n]:
         data["notes"] = notes

@@ -12,11 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from sweetspot.calibrate import quick
 from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.fleet.ledger import Figure, Outcome
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
-from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput, Unfinished
 from sweetspot.rigs.storage import as_stored, file_sha256
 
 DEPTH = ("", "*/", "*/*/")
@@ -172,9 +173,17 @@ def _differs(run: Path, row: Mapping[str, Any]) -> bool:
 
 
 def about(run: Path) -> dict[str, Any]:
-    """Unit, rig and time of a run, from its session."""
+    """Unit, rig and time of a run, from its session.
+
+    Raises
+    ------
+    Unfinished
+        The session has neither responses nor a refusal of its unit: a line was killed, or stopped, before it had them.
+    """
     with Session.read(run / "session.h5") as session:
         facts = session.attributes
+        if not session.has("ears") and not session.has("polar") and not quick.run.was_refused(session):
+            raise Unfinished(f"{run}: its unit was not measured to the end; measure the unit anew, or remove the run")
         return {"unit": session.serial, "rig": session.rig().name, "created_utc": str(facts["created_utc"])}
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import cause, discard
+from sweetspot.rigs.storage import cause, discard, file_sha256, write
 
 NAME = "fleet.sqlite"
 """File name in the first given folder."""
+
+DIGEST = f"{NAME}.sha256"
+"""Its SHA-256 beside it, as ``sha256sum`` writes it; while the table is written there is none."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS units (
@@ -77,9 +80,9 @@ class Outcome:
     Parameters
     ----------
     status
-        ``"done"`` or ``"failed"``.
+        ``"done"``, ``"failed"``, or ``"interrupted"``: its unit was not measured to the end.
     reason
-        Why it failed, else empty.
+        Why it is not done, else empty.
     about
         Columns of the table of units: unit, rig, session_sha256 and so on.
     """
@@ -93,7 +96,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class UnitSummary:
-    """The table of units in a few numbers.
+    """The table of units in a few numbers, those of interrupted runs apart.
 
     Parameters
     ----------
@@ -101,19 +104,28 @@ class UnitSummary:
         Processor time of all.
     broken
         Rows of the runs that could not be fitted.
+    interrupted
+        Runs whose unit was not measured to the end.
     """
 
     units: int
     runs: int
     cpu_seconds: float
     broken: list[dict[str, Any]]
+    interrupted: tuple[str, ...] = ()
 
 
 class Ledger:
-    """The open table; a context manager. Only the program that hands out the work writes it."""
+    """The open table; a context manager. Only the program that hands out the work writes it.
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
+    Parameters
+    ----------
+    note
+        Why the table could not be compared with its SHA-256; empty where it could.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, note: str = "") -> None:
+        self.path, self.note = path, note
         self._db = connection
         connection.row_factory = sqlite3.Row
 
@@ -125,17 +137,22 @@ class Ledger:
         Raises
         ------
         BadInput
-            Another fleet command is at work there, or the folder cannot be written.
+            Another fleet command is at work there, the folder cannot be written, or the table is damaged.
         """
-        with _trouble(folder / NAME), _alone(folder):
-            connection = sqlite3.connect(folder / NAME)
-            try:
+        path, digest = folder / NAME, folder / DIGEST
+        with _trouble(path), _alone(folder):
+            _compared(path)
+            discard(digest)
+            with closing(sqlite3.connect(path)) as connection:
                 connection.executescript(SCHEMA)
                 _complete(connection)
-                _check_columns(folder / NAME, connection)
-                yield cls(folder / NAME, connection)
+                _check_columns(path, connection)
+            try:
+                with closing(sqlite3.connect(path)) as connection:
+                    yield cls(path, connection)
             finally:
-                connection.close()
+                with suppress(BadInput):  # a full disk: without a digest the table is still readable
+                    write(digest, f"{file_sha256(path)}  {NAME}\n")
 
     @classmethod
     @contextmanager
@@ -145,16 +162,17 @@ class Ledger:
         Raises
         ------
         BadInput
-            There is none.
+            There is none, or it is damaged.
         """
         path = folder if folder.is_file() else folder / NAME
         if not path.is_file():
             raise BadInput(f"{path}: no fleet was fitted there; run: sweetspot fleet fit {folder}")
         with _trouble(path):
+            compared = _compared(path)
             connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
             try:
                 _check_columns(path, connection, but=(*ADDED, *ADDED_UNITS))
-                yield cls(path, connection)
+                yield cls(path, connection, "" if compared else UNCOMPARED.format(path, folder))
             finally:
                 connection.close()
 
@@ -174,10 +192,12 @@ class Ledger:
     def summary(self) -> UnitSummary:
         """The table of units in a few numbers, and the rows of those that could not be fitted."""
         units, runs, seconds = self._db.execute(
-            "SELECT COUNT(DISTINCT unit), COUNT(*), TOTAL(cpu_seconds) FROM units"
+            "SELECT COUNT(DISTINCT unit), COUNT(*), TOTAL(cpu_seconds) FROM units WHERE status <> 'interrupted'"
         ).fetchone()
-        broken = [dict(row) for row in self._db.execute("SELECT * FROM units WHERE status <> 'done'")]
-        return UnitSummary(int(units), int(runs), float(seconds), broken)
+        rows = [dict(row) for row in self._db.execute("SELECT * FROM units WHERE status <> 'done' ORDER BY run")]
+        broken = [row for row in rows if row["status"] != "interrupted"]
+        cut = tuple(row["run"] for row in rows if row["status"] == "interrupted")
+        return UnitSummary(int(units), int(runs), float(seconds), broken, cut)
 
     def figures(self) -> list[Mapping[str, Any]]:
         """Rows of the table of metrics of the runs that were done, oldest run first, copies of a run once.
@@ -262,6 +282,36 @@ def copied(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
         if counted != run:
             found.setdefault(counted, []).append(run)
     return found
+
+
+UNCOMPARED = (
+    "{}: has no SHA-256 beside it (of an earlier version, at work, or its last fleet fit was killed), so that damage "
+    "would not be seen; it gets one by: sweetspot fleet fit {}"
+)
+
+
+def _compared(path: Path) -> bool:
+    """Whether a table has the SHA-256 that was kept when it was last written; False where none was, or it is at work.
+
+    Raises
+    ------
+    BadInput
+        It has another one.
+    """
+    digest = path.with_name(f"{path.name}.sha256")
+    try:
+        kept = digest.read_bytes()
+        now = file_sha256(path)
+        if digest.read_bytes() != kept:
+            return False
+    except OSError:
+        return False
+    if kept.split()[:1] == [now.encode()]:
+        return True
+    raise BadInput(
+        f"{path}: it or {digest.name} is damaged, or another program wrote it: its SHA-256 is not the kept one. Move "
+        f"both away and run sweetspot fleet fit again: filters and verifications are kept; or restore both from a copy"
+    )
 
 
 def _complete(db: sqlite3.Connection) -> None:

@@ -64,6 +64,7 @@ def write(path: Path, units: UnitSummary, rows: Sequence[Mapping[str, Any]], fou
             units=units.units,
             runs=units.runs,
             broken=units.broken,
+            interrupted=len(units.interrupted),
             judged=len({r["run"] for r in rows if r["passed"] is not None}),
             failed=list(failed.values()),
             outliers=_outliers(found),

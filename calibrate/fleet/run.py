@@ -28,7 +28,7 @@ from sweetspot.calibrate.fleet.ledger import Figure, Outcome
 from sweetspot.calibrate.fleet.population import kind_of
 from sweetspot.calibrate.plant import Fitted, metrics
 from sweetspot.measure.session import Session
-from sweetspot.rigs.errors import BadInput, SweetspotError
+from sweetspot.rigs.errors import BadInput, SweetspotError, Unfinished
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.parallel import keep_freed_memory
 from sweetspot.rigs.protocol import unattended
@@ -66,11 +66,11 @@ def work(job: Job) -> Outcome:
         measured, reason = jobs.verified(run, known["session_sha256"], known["filterset_sha256"])
         figures = (*_predicted(fitted), *measured)
     except SweetspotError as trouble:
-        status, reason = "failed", str(trouble)
+        status, reason = "interrupted" if isinstance(trouble, Unfinished) else "failed", str(trouble)
     except Exception as fault:  # whatever one unit's data does, the others go on
         where = traceback.extract_tb(fault.__traceback__)[-1]
         status, reason = "failed", f"{type(fault).__name__}: {fault} ({Path(where.filename).name}:{where.lineno})"
-    if status == "failed":
+    if status != "done":
         known |= jobs.hashes(run, jobs.MADE)
     known["finished_utc"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     known["cpu_seconds"] = time.process_time() - began

@@ -22,7 +22,7 @@ from sweetspot.measure.plan import SetName
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.storage import alone, file_sha256
+from sweetspot.rigs.storage import alone, as_stored, file_sha256
 from sweetspot.rigs.units import Complex, Float
 
 NOTE = "estimate"
@@ -292,6 +292,12 @@ def keep(session: Session, found: Estimate, origin: str, before: Mapping[str, Fl
             ir, stderr, relative = responses(found, one)
             had = (before or {}).get(one)
             session.put(one, ir, stderr, origin, relative=relative if had is None else relative + had)
+
+
+def was_refused(session: Session) -> bool:
+    """Whether an estimate refused the unit of a session, so that it has neither ears nor polar set."""
+    with as_stored(f"{session.path}: /{NOTE}", "Capture the unit anew"):
+        return bool(json.loads(session.annotation(NOTE) or "{}").get("verdict") == "refused")
 
 
 def read_model(path: Path) -> tuple[GoldenModel, str]:

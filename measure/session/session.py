@@ -20,7 +20,7 @@ from sweetspot.measure.session import schema as schema_
 from sweetspot.measure.session.layout import KINDS, PACKED, SCHEMA, capture_chunks
 from sweetspot.measure.shot import ALL, Capture, CaptureKey, Shot
 from sweetspot.measure.splice import SpliceNote
-from sweetspot.rigs.errors import BadInput, again
+from sweetspot.rigs.errors import BadInput, Unfinished, again
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.rig_file import Description, parse
 from sweetspot.rigs.storage import Data, File, Group, as_stored
@@ -501,7 +501,7 @@ class Session:
             if not gone:
                 at = tuple(int(i) for i in np.argwhere(~np.isfinite(h))[0])
                 raise BadInput(f"{self.path}: /{name}/ir holds {h[at]} at {at}, counted from 0; {schema_.REMEDY}")
-            raise BadInput(
+            raise Unfinished(
                 f"{self.path}: {gone} of {h.shape[0] * h.shape[2]} responses of the {name} set are missing; "
                 f"finish it with: {again(self.path)}"
             )
@@ -549,7 +549,7 @@ class Session:
         if self._open.seal.state == "open" and not self._open.is_writable and not data.is_stamped:
             made = self.sets and all(self.origin(name) for name in self.sets)
             anew = "capture or import the unit anew: this run cannot be resumed"
-            raise BadInput(
+            raise Unfinished(
                 f"{self.path}: the program that wrote {data.name} ended before it closed the file; "
                 + (anew if made else f"finish it with: {again(self.path)}")
             )

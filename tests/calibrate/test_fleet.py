@@ -29,6 +29,7 @@ from sweetspot.calibrate.fleet.cluster import on_cluster
 from sweetspot.calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome, UnitSummary
 from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
 from sweetspot.calibrate.run import calibrate
+from sweetspot.measure import folder, plan
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
 from sweetspot.rigs.errors import BadInput
@@ -171,6 +172,58 @@ def test_ledger_keeps_whole_outcomes_and_lets_one_writer_in(tmp_path: Path) -> N
     (tmp_path / "bad" / NAME).write_bytes(b"no database, but long enough to be read as one" * 40)
     with pytest.raises(BadInput, match="cannot be used"), Ledger.reading(tmp_path / "bad"):
         pass
+
+
+def test_no_bit_of_the_table_changes_unseen(tmp_path: Path, sweetspot: Typed) -> None:
+    """Each of 200 flips in the table, and each in its SHA-256, is refused; a table without one is read with a note."""
+    with Ledger.writing(tmp_path) as ledger:
+        for i in range(20):
+            about = {"unit": f"U{i}", "rig": "desk", "created_utc": f"2026-01-{i + 1:02}T00:00:00Z", "kind": "k"}
+            ledger.keep(
+                Outcome(f"r{i}", "done", "", about, (Figure("verify", "x", 9.0 + i / 7, 9.0, 1.0, "at least", True),))
+            )
+    table, digest = tmp_path / NAME, tmp_path / f"{NAME}.sha256"
+    assert digest.read_text().split() == [file_sha256(table), NAME]
+    whole = {path: path.read_bytes() for path in (table, digest)}
+    rng = np.random.default_rng(4)
+    for path, last, count in ((table, table.stat().st_size, 200), (digest, 64, 20)):
+        for bit in rng.integers(8 * last, size=count):
+            broken = bytearray(whole[path])
+            broken[bit // 8] ^= 1 << (bit % 8)
+            path.write_bytes(broken)
+            for door in (Ledger.reading, Ledger.writing):
+                with pytest.raises(BadInput, match="is damaged, or another program wrote it"), door(tmp_path):
+                    pass
+        path.write_bytes(whole[path])
+    done = sweetspot("fleet", "limits", tmp_path)
+    assert (done.returncode, "SHA-256" in done.stdout) == (0, False), done.stdout + done.stderr
+    digest.unlink()
+    assert "has no SHA-256 beside it" in sweetspot("fleet", "limits", tmp_path).stdout
+    with Ledger.writing(tmp_path):
+        assert not digest.exists(), "a table at work has none: a killed writer leaves no wrong one"
+    with Ledger.reading(tmp_path) as ledger:
+        assert not ledger.note
+
+
+def test_a_run_that_was_interrupted_is_no_failed_unit(measured: Path, tmp_path: Path, sweetspot: Typed) -> None:
+    """Of a line that was killed: before the first capture, and before the last of the ears; a refused unit failed."""
+    shutil.copytree(measured, tmp_path / "A" / "run")
+    with Session.read(measured / "session.h5") as session:
+        rig = session.rig()
+    for unit in ("empty", "refused", "partly"):
+        folder.new(tmp_path, unit, rig, datetime(2026, 1, 1, tzinfo=UTC))
+    with Session.resume(next(tmp_path.glob("refused/*/session.h5"))) as session:
+        session.annotate("estimate", json.dumps({"verdict": "refused"}))
+    with Session.resume(next(tmp_path.glob("partly/*/session.h5"))) as session:
+        session.begin(plan.make(rig, "ears"))
+    done = sweetspot("fleet", "fit", tmp_path, "--json", "--workers", "1")
+    found = json.loads(done.stdout)
+    named = {status: {Path(run).parent.name for run in found[status]} for status in ("interrupted", "reasons")}
+    assert named == {"interrupted": {"empty", "partly"}, "reasons": {"refused"}}, done.stderr
+    with Ledger.reading(tmp_path) as ledger:
+        summary = ledger.summary()
+        assert (summary.units, summary.runs, len(summary.broken), len(summary.interrupted)) == (2, 2, 1, 2)
+    assert "2 interrupted runs left out" in sweetspot("fleet", "stats", tmp_path).stdout
 
 
 def test_a_new_run_is_handed_out_unread_and_its_hashes_are_the_workers(tmp_path: Path) -> None:
@@ -609,6 +662,7 @@ def test_a_table_of_another_schema(tmp_path: Path, change: str, why: str) -> Non
     """What is missing is named, by the command that reads and by the one that writes; more columns do no harm."""
     with Ledger.writing(tmp_path) as ledger:
         ledger.keep(Outcome("r1", "done", "", {"unit": "A"}, (Figure("fit", "m", 1.0),)))
+    (tmp_path / f"{NAME}.sha256").unlink()
     with closing(sqlite3.connect(tmp_path / NAME)) as db, db:
         db.executescript(change)
     if why:
