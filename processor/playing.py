@@ -15,14 +15,15 @@ from sweetspot.processor import files, store
 from sweetspot.processor import live as console
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import Engine, matching, with_method
-from sweetspot.processor.filterset import UpmixSettings
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live import PlayedProgram, PoseStream, memory, playing
 from sweetspot.processor.plain import bypass
-from sweetspot.processor.processing import note_source
+from sweetspot.processor.processing import note_source, reduced
 from sweetspot.processor.run_folder import bank_within_rig, driver_limits, noted_within_rig
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.live_stream import Wanted
 from sweetspot.rigs.progress import result, say, stderr
+from sweetspot.rigs.units import db
 
 if TYPE_CHECKING:
     from sweetspot.processor.bank import Follower
@@ -105,14 +106,33 @@ def play(
         "late_blocks": ended.late,
         "held_up_blocks": ended.held,
         "starved_samples": ended.starved,
+        "limiter_db": _db(ended.guard[0]),
+        "limited_samples": ended.guard[1],
+        "most_limited_driver": ended.over or None,
+        "spl_limiter_db": _db(ended.spl[0]),
+        "spl_limited_samples": ended.spl[1],
+        "spl_limit_held": not filters.unheld_text,
         "device_latency_s": live.latency_s,
         "engine_latency_samples": Engine(filters, block, dtype=np.float32).latency,
         "filter_delay_samples": filters.delay_samples,
     }
-    lines = f"{ended.seconds:.1f} s played; {console.load(ended)}"
+    lines = f"{ended.seconds:.1f} s played; {console.load(ended)}\n{limiters(ended, filters)}"
     if poses:
         data["poses"], lines = poses.to_dict(), f"{lines}\n{poses.text}"
     result(data, lines, as_json=as_json)
+
+
+def limiters(ended: Meters, filters: FilterSet) -> str:
+    """What guard and SPL limiter reduced in all, in one line."""
+    played = round(ended.seconds * filters.fs)
+    guard, spl = (reduced(_db(gain), samples, played) for gain, samples in (ended.guard, ended.spl))
+    most = f" (most over its ceiling: {ended.over})" if ended.over else ""
+    return f"guard: {guard}{most}; SPL limiter: {'none' if filters.unheld_text else spl}"
+
+
+def _db(gain: float) -> float:
+    """Reduction of a gain, dB."""
+    return max(float(-db(gain)), 0.0)
 
 
 def _follower(filterset: Path, listener: str | None, settings: UpmixSettings) -> Follower:

@@ -195,8 +195,8 @@ def _lines(filters: FilterSet, out: Path, done: Rendered) -> str:
     levels = zip(filters.drivers, done.peak, done.rms, strict=True)
     rows = [f"  {name:<16} {_levels(peak, rms)}" for name, peak, rms in levels]
     room = f"headroom {done.headroom_db:.2f} dB below" if done.peak.any() else "only silence, below"
-    worked = f"guard: {_worked(done.limiter_db, done.limited, done)}" if done.limited else "guard: idle"
-    spl = [f"  SPL limiter: {_worked(done.spl_limiter_db, done.spl_limited, done)}"] if done.spl_limited else []
+    worked = f"guard: {reduced(done.limiter_db, done.limited, done.samples)}"
+    spl = [f"  SPL limiter: {reduced(done.spl_limiter_db, done.spl_limited, done.samples)}"] if done.spl_limited else []
     spl += [f"  {filters.unheld_text}"] if filters.unheld_text else []
     return "\n".join(
         [
@@ -209,9 +209,10 @@ def _lines(filters: FilterSet, out: Path, done: Rendered) -> str:
     )
 
 
-def _worked(most_db: float, samples: int, done: Rendered) -> str:
-    share = min(100.0 * samples / max(done.samples, 1), 100.0)  # they also work on what the delay leaves out
-    return f"up to {most_db:.2f} dB, {share:.0f} % of the time"
+def reduced(most_db: float, samples: int, of: int) -> str:
+    """How much and how often a limiter reduced: the largest reduction in dB, and ``samples`` of all in percent."""
+    share = min(100.0 * samples / max(of, 1), 100.0)  # they also work on what the delay leaves out
+    return f"up to {most_db:.2f} dB, {share:.0f} % of the time" if samples else "idle"
 
 
 def _levels(peak: float, rms: float) -> str:

@@ -35,14 +35,20 @@ from sweetspot.processor.live.memory import (
     AMOUNT,
     BLOCKS,
     CLASSES,
+    DRIVER,
     ENDED,
     FINISHED,
     GAIN,
+    GUARD,
+    GUARDED,
     HELD,
     MUTE,
+    OVER,
     PEAKS,
     PLACE,
     QUIT,
+    SPL,
+    SPL_LIMITED,
     STARVED,
     STEP,
     VOLUME,
@@ -295,6 +301,19 @@ def _guarded(g: Any, y: Any, ceiling: Any) -> None:
 
 
 @kept
+def _demanded(shared: Any, caps: Any, y: Any, ceiling: Any) -> None:
+    """Keep which of ``y (drivers, block)``, ahead of the guard, passed its ceiling most, and by which factor."""
+    meters, each = carray(f64(shared.meters), PEAKS), carray(f64(caps), y.shape[0])
+    for o in range(y.shape[0]):
+        peak = np.float32(0.0)
+        for i in range(y.shape[1]):
+            peak = max(peak, abs(y[o, i]))
+        over = peak / min(ceiling, each[o])
+        if over > max(meters[OVER], 1.0):
+            meters[OVER], meters[DRIVER] = over, o
+
+
+@kept
 def _interleaved(stream: Any, y: Any, played: Any) -> None:
     """Copy ``y (drivers, block)`` to the device's channels."""
     channels, outs = stream.channels, carray(i64(stream.outs), y.shape[0])
@@ -342,6 +361,8 @@ def _driven(s: Any, programs: Any, y: Any) -> None:
     _held(s.spl, form, max(s.mute.gain, _volume(controls)), programs)
     ceiling = _filtered(s.filters, stream, np.int64(controls[PLACE]), programs, y, gains)
     _faded(s.mute, controls, y, gains)
+    if stream.half == WHOLE:
+        _demanded(s.shared, s.guard.caps, y, ceiling)
     _guarded(s.guard, y, ceiling)
 
 
@@ -413,7 +434,9 @@ def _callback(heard: Any, play: Any, frames: Any, time: Any, flags: Any, user: A
         _made(s, heard, y)
         _interleaved(stream, y, played)
         _metered(s.shared, y)
-    meters[GAIN] = carray(f64(s.guard.seen), 2)[0] * s.spl.memory.least
+    seen, spl = carray(f64(s.guard.seen), 2), s.spl.memory
+    meters[GUARD], meters[GUARDED], meters[SPL], meters[SPL_LIMITED] = seen[0], seen[1], spl.least, spl.limited
+    meters[GAIN] = seen[0] * spl.least
     flush(mode)
     whole = frames * stream.period
     load = (_seconds(stream, CLOCK_MONOTONIC) - began) / whole

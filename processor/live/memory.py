@@ -27,9 +27,12 @@ PLACE = 12
 """Another control: row of the listener's place in the bank."""
 
 BLOCKS, XRUNS, STARVED, WORST, GAIN, FINISHED, STARTED, LATENCY, HELD = range(9)
+GUARD, GUARDED, SPL, SPL_LIMITED, OVER, DRIVER = range(9, 15)
 """Meters, written by the process that plays: blocks done, xruns reported by the device, samples missing from the ring,
-worst load, least gain of the limiter, 1 when all was played, 1 when the stream runs, s of the device, blocks that were
-too long only because the machine gave its processor to others meanwhile."""
+worst load, least gain of guard and SPL limiter, 1 when all was played, 1 when the stream runs, s of the device, blocks
+that were too long only because the machine gave its processor to others meanwhile; then the least gain of the guard and
+the samples that it reduced, the same of the SPL limiter, and the largest sample ahead of the guard re its driver's
+ceiling, with the driver's row (0 while none passed it)."""
 
 PEAKS = 16
 """Start of the drivers' peaks; the reader resets them to 0."""

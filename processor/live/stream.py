@@ -55,7 +55,11 @@ class Meters:
     starved
         Samples that the file did not deliver in time.
     least_gain
-        Of the limiter, linear.
+        Of guard and SPL limiter, linear.
+    guard, spl
+        Least gain of each, linear, and the number of samples that it reduced.
+    over
+        The driver whose signal passed its ceiling most, ahead of the guard; empty where none did.
     """
 
     seconds: float
@@ -67,6 +71,9 @@ class Meters:
     held: int
     starved: int
     least_gain: float
+    guard: tuple[float, int]
+    spl: tuple[float, int]
+    over: str
 
 
 class LivePlayer:
@@ -128,6 +135,9 @@ class LivePlayer:
             held=int(m[memory.HELD]),
             starved=int(m[memory.STARVED]),
             least_gain=float(m[memory.GAIN]) if m[memory.BLOCKS] else 1.0,
+            guard=(float(m[memory.GUARD]), int(m[memory.GUARDED])) if m[memory.BLOCKS] else (1.0, 0),
+            spl=(float(m[memory.SPL]), int(m[memory.SPL_LIMITED])) if m[memory.BLOCKS] else (1.0, 0),
+            over=self.program.forms[0].drivers[int(m[memory.DRIVER])] if m[memory.OVER] else "",
         )
 
     def check(self) -> None:

@@ -20,8 +20,10 @@ from sweetspot.processor.live.memory import PlayerMemory, Shared
 from sweetspot.processor.live.player import PlayedProgram, prepared
 from sweetspot.processor.live.stream import LivePlayer
 from sweetspot.processor.plain import bypass, on_pair
+from sweetspot.processor.playing import limiters
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.live_stream import Wanted, Watch
+from sweetspot.rigs.units import db
 from tests.filter_sets import FS, filter_set
 
 BLOCK = 64
@@ -104,6 +106,25 @@ def test_every_upmix_with_long_filters_and_a_limiter_at_work(method: str) -> Non
     settled = slice(3000, None)
     assert y[[4, 0, 1]][:, settled] == pytest.approx(wanted[:, settled], abs=2e-5)
     assert at.meters[memory.GAIN] < 0.7
+
+
+def test_what_guard_and_spl_limiter_took_is_stated_at_the_end() -> None:
+    """How often, how much at most, and the driver that passed its ceiling most: the second, made 12 dB louder."""
+    f = replace(filters(1), taps=filters(1).taps * np.array([1.0, 4.0, 1.0])[:, None])
+    x = (0.01 * np.random.default_rng(7).standard_normal((2, 100 * BLOCK))).astype(np.float32)
+    it, at = player(f)
+    live = Shown(f, f)
+    live.board = at
+    assert live.meters().guard == (1.0, 0)
+    run(it, at, x)
+    assert limiters(live.meters(), f) == "guard: idle; SPL limiter: none"
+    x[:, 5000:5400] *= 200.0
+    run(it, at, x)
+    ended = live.meters()
+    assert ended.guard == it.made.limiter
+    assert ended.guard[0] < 0.7
+    text = f"guard: up to {-db(ended.guard[0]):.2f} dB, {100.0 * ended.guard[1] / (200 * BLOCK):.0f} % of the time"
+    assert limiters(ended, f) == f"{text} (most over its ceiling: {f.drivers[1]}); SPL limiter: none"
 
 
 def test_silence_after_music_costs_no_more_than_music(x: np.ndarray) -> None:
