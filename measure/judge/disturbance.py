@@ -12,6 +12,8 @@ from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Float, from_db, power_db
 
 CLIPPED_COUNT = 3
+CREST_STEPS = 2.0
+"""Steps of a converter by which rounded samples may misplace a crest; clipping by less takes nothing that matters."""
 HELD_RUN = 8
 HUM_PROMINENCE_DB = 15.0
 HUM_LEVEL_DB = -50.0
@@ -28,6 +30,7 @@ def stuck(x: NDArray[np.float32]) -> int | None:
     """Position of clipping before the converter in one channel: three or more samples equal to the largest.
 
     A converter of few bits makes equals by chance; then they are as frequent among the next 60 values, and no reason.
+    Nor is a slow crest of which the converter's steps leave equal neighbours, if they are all that is equal.
     """
     size = np.abs(x)
     is_largest = size == np.max(size, initial=0.0)
@@ -38,7 +41,25 @@ def stuck(x: NDArray[np.float32]) -> int | None:
     largest = np.sort(np.partition(size, len(size) - count)[len(size) - count :])[::-1]
     if np.count_nonzero(np.diff(largest[equal : equal + 60]) == 0.0) >= CLIPPED_COUNT - 1:
         return None
-    return int(np.argmax(is_largest))
+    first = int(np.argmax(is_largest))
+    steps = -np.diff(largest.astype(float))
+    if is_largest[first : first + equal].all() and _rounded(
+        size, first, equal, float(np.min(steps[steps > 0.0], initial=np.inf))
+    ):
+        return None
+    return first
+
+
+def _rounded(size: NDArray[np.float32], first: int, count: int, step: float) -> bool:
+    """Whether a run of equal samples is a crest as rounding to steps leaves it: the parabola through two samples at
+    each side does not rise above it by more than :data:`CREST_STEPS`."""
+    if first < 2 or first + count + 2 > len(size):
+        return False
+    n = np.arange(-2.0, count + 2.0)
+    beside = (n < 0.0) | (n >= count)
+    near = size[first - 2 : first + count + 2].astype(float)
+    curve = np.polynomial.Polynomial.fit(n[beside], near[beside], 2)
+    return bool(np.max(curve(n[~beside])) <= near[2] + CREST_STEPS * step)
 
 
 def held(x: NDArray[np.float32]) -> tuple[int, int] | None:

@@ -66,6 +66,16 @@ def test_clipping_is_three_equal_extremes() -> None:
     assert disturbance.stuck(np.zeros(100, np.float32)) is None
 
 
+@pytest.mark.parametrize(("level", "found"), [(1.0, False), (0.9, True)])
+def test_a_rounded_crest_is_not_clipped(level: float, found: bool) -> None:
+    """The largest of decaying crests in 16 bits: its three uppermost samples are equal, and few others are."""
+    n = np.arange(40000.0)
+    x = 0.5 * np.exp(-n / 20000.0) * np.cos(2.0 * np.pi * 54.0 / 48000.0 * (n - 480.2))
+    clipped = np.round(np.clip(x, -level * np.max(x), level * np.max(x)) * 2.0**15) / 2.0**15
+    assert np.count_nonzero(np.abs(clipped) == np.max(np.abs(clipped))) >= 3
+    assert (disturbance.stuck(clipped.astype(np.float32)) is not None) == found
+
+
 def test_a_gap_is_a_run_of_equal_samples_within_what_sounds() -> None:
     x = np.concatenate([np.zeros(50), np.random.default_rng(6).standard_normal(500), np.zeros(70)]).astype(np.float32)
     assert disturbance.held(x) is None
