@@ -85,7 +85,11 @@ def sets(path: Path, wish: Wish) -> list[ImportedSet]:
     found = sorted(p for p in path.glob("*.sofa") if not p.name.startswith("directivity"))
     found = found or sorted(path.glob("*.sofa"))
     if found and not (wish.pattern or wish.manifest or wish.stimulus):
-        read = [sofa_sets.of(sofa_file.read(p), wish.kind, wish.head) for p in found]
+        files = [sofa_file.read(p) for p in found]
+        read = [sofa_sets.of(file, None, wish.head) for file in files]
+        if wish.kind:
+            own = [s for s in read if s.kind == wish.kind]
+            read = own or [sofa_sets.of(file, wish.kind, wish.head) for file in files]
         if len({s.kind for s in read}) != len(read):
             raise BadInput(f"{path}: {len(read)} SOFA files of the same set; give one of them")
         return read
@@ -149,7 +153,13 @@ def _folder(path: Path, wish: Wish) -> list[ImportedSet]:
     by_name = wish.manifest is None and not (wish.pattern is None and (path / listing.MANIFEST).is_file())
     gone = listing.left_out(path, SOUND, listed) if by_name and not wish.stimulus else ""
     if wish.kind:
-        listed = [replace(e, kind=wish.kind) for e in listed]
+        others = [e for e in listed if e.stated and e.kind != wish.kind]
+        if len(others) == len(listed):
+            raise BadInput(f"{path}: its files are stated to be of the {others[0].kind} set, not --as {wish.kind}")
+        listed = [replace(e, kind=wish.kind) for e in listed if e not in others]
+        if others:
+            left = f"{many(len(others), 'file')} of the {others[0].kind} set left out"
+            gone = f"{gone}; {left}" if gone else left
     if wish.stimulus:
         stimulus = wish.stimulus.resolve()
         listed = [e for e in listed if e.path.resolve() != stimulus]

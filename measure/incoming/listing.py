@@ -72,13 +72,15 @@ class Entry:
     mic, driver
         Names; ``mic`` is empty where the channels of the file are the microphones.
     position
-        From 0; ``None`` where places distinguish the positions.
+        As the files count; ``None`` where places distinguish the positions.
     channel
         Of the file, from 0; ``None`` for all.
     place
         What is stated of ``azimuth_deg``, ``x``, ``y``, ``z`` and ``yaw_deg``.
     use
         ``"design"``, ``"score"``, ``"anchor"`` or empty.
+    stated
+        Whether its set is stated, in a manifest or a file name, and not concluded.
     """
 
     path: Path
@@ -89,6 +91,7 @@ class Entry:
     channel: int | None
     place: dict[str, float]
     use: str
+    stated: bool = False
 
 
 def entries(folder: Path, endings: tuple[str, ...], pattern: str | None, manifest: Path | None) -> list[Entry]:
@@ -223,6 +226,7 @@ def _entry(path: Path, values: dict[str, str], where: str) -> Entry:
         channel=None if channel is None else int(channel) - 1,
         place=numbers,
         use="" if use == "polar" else use,
+        stated=bool(values.get("set")),
     )
 
 

@@ -41,7 +41,8 @@ def indices(set_: ImpulseResponse) -> Iterator[Index]:
 
 
 def name(set_: ImpulseResponse, kind: str, index: Index) -> str:
-    """A file's name without its ending: a polar response ends in ``hor`` and its angle in degrees.
+    """A file's name without its ending: a polar response ends in ``hor`` and its angle in degrees; any other has the
+    number of its position, from 1 as in the manifest.
 
     Where a set has several elevations, that of the response stands ahead of it. Drivers whose names differ only in what
     a file's name cannot have (or in capital letters, which Windows does not tell apart) get their numbers.
@@ -53,7 +54,7 @@ def name(set_: ImpulseResponse, kind: str, index: Index) -> str:
         up = elevations_deg(set_.positions)
         raised = f"elevation_{round(float(up[position]), 3) + 0.0:g}_" if np.ptp(up) > RING_DEG else ""
         return _plain(f"polar_{who}_{raised}hor_{angle:g}")
-    return _plain(f"{kind}_p{position:03d}_{who}")
+    return _plain(f"{kind}_p{position + 1:03d}_{who}")
 
 
 @lru_cache(maxsize=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
 import shutil
@@ -375,6 +376,29 @@ def test_stated_uses_are_kept_and_the_others_chosen(tmp_path: Path) -> None:
         csv.writer(file).writerows(rows)
     (found,) = sets(tmp_path, Wish())
     assert found.positions["use"].tolist() == [b"design", b"anchor", b"design", b"score", b"design"]
+
+
+def test_one_set_of_a_folder_is_imported_alone(tmp_path: Path) -> None:
+    """Files that state the other set are left out; before it, ``--as ears`` took directions for head positions."""
+    rng, rows = np.random.default_rng(2), [["file", "set", "mic", "driver", "position", "azimuth_deg"]]
+    for kind, mics, count in (("ears", ("ear_left", "ear_right"), 2), ("polar", ("mic",), 3)):
+        for mic, i in itertools.product(mics, range(count)):
+            name = f"{kind}{i}{mic}.wav"
+            soundfile.write(tmp_path / name, 0.1 * rng.standard_normal(700), 48000)
+            place = [str(i + 1), ""] if kind == "ears" else ["", f"{30 * i}"]
+            rows.append([name, kind, mic, "left", *place])
+    with (tmp_path / "manifest.csv").open("w") as file:
+        csv.writer(file).writerows(rows)
+    assert [(s.kind, s.h.shape[0]) for s in sets(tmp_path, Wish())] == [("ears", 2), ("polar", 3)]
+    (ears,) = sets(tmp_path, Wish(kind="ears"))
+    assert (ears.kind, ears.mics, ears.h.shape[0]) == ("ears", ("ear_left", "ear_right"), 2)
+    assert ears.notes[0] == "3 files of the polar set left out"
+    (polar,) = sets(tmp_path, Wish(kind="polar"))
+    assert (polar.kind, polar.h.shape[0]) == ("polar", 3)
+    with (tmp_path / "m.csv").open("w") as file:
+        csv.writer(file).writerows([rows[0], *(r for r in rows if r[1] == "polar")])
+    with pytest.raises(BadInput, match="stated to be of the polar set, not --as ears"):
+        sets(tmp_path, Wish(kind="ears", manifest=tmp_path / "m.csv"))
 
 
 def test_positions_of_a_rig_file_come_in_its_order_with_its_uses(tmp_path: Path, crooked_text: str) -> None:

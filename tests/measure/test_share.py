@@ -191,4 +191,4 @@ def test_drivers_that_no_file_name_tells_apart_keep_a_file_each(
     ears = replace(run[1]["ears"], drivers=drivers)
     names = [export.name(ears, "ears", index) for index in export.indices(ears)]
     assert len({name.casefold() for name in names}) == 5 * 2 * 3
-    assert export.name(ears, "ears", (0, 1, 2)) == f"ears_p000_ear_right_{drivers[2]}", "a name of its own stays"
+    assert export.name(ears, "ears", (0, 1, 2)) == f"ears_p001_ear_right_{drivers[2]}", "a name of its own stays"
