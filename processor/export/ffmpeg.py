@@ -51,14 +51,14 @@ def _script(filterset: FilterSet, names: list[str]) -> str:
             "#!/bin/sh",
             f"# sweetspot, unit {filterset.unit_serial}: stereo IN, {count} channels OUT, {filterset.fs} Hz",
             '[ $# = 2 ] || { echo "use: sh render.sh IN OUT.wav" >&2; exit 2; }',
-            'here=$(dirname "$0")',
+            'here=$(dirname -- "$0")',
             "if ffmpeg -hide_banner -h filter=afir | grep -q irnorm",
             "then gain=irnorm=-1",
             "else gain=gtype=none:irgain=0.5",
             "fi",
             f'ffmpeg -nostdin -hide_banner -loglevel error -y -i "$1" {inputs} -filter_complex \\',
             '"' + ";".join([split, *rows, merge]) + '" \\',
-            f'-map "[out]" -c:a pcm_f32le -ar {filterset.fs} "$2"',
+            f'-map "[out]" -c:a pcm_f32le -ar {filterset.fs} "file:$2"',  # a name may begin with a dash
             "",
         ]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -401,3 +402,13 @@ def test_filters_at_their_own_level_state_what_they_pass(engine: str) -> None:
 
 def test_the_command_in_a_plug_ins_notes_finds_it(tmp_path: Path) -> None:
     assert "LV2_PATH=$(dirname $PWD) jalv" in bundle(crooked(), "lv2").use
+
+
+def test_names_that_begin_with_a_dash_are_no_options_of_ffmpeg(tmp_path: Path) -> None:
+    (tmp_path / "ffmpeg").write_text('#!/bin/sh\nfor last; do :; done\necho "$last"\n')
+    (tmp_path / "ffmpeg").chmod(0o755)
+    (tmp_path / "render.sh").write_bytes(bundle(crooked(), "ffmpeg").files["render.sh"])
+    command = ["sh", "render.sh", "-in.wav", "-out.wav"]
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True, timeout=20)
+    assert done.stdout == "file:-out.wav\n", done.stderr

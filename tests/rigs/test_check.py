@@ -35,6 +35,7 @@ from sweetspot.measure.preflight.paths import (
 )
 from sweetspot.measure.preflight.paths import path_responses as heard
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud
+from sweetspot.rigs.lab.electronics.electrical import interpolated
 from sweetspot.rigs.lab.interface import LabInterface, LabStage
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import Pose
@@ -620,6 +621,20 @@ def test_clocks_that_drift_are_reported_in_ppm(crooked: Description, ppm: float)
     loop = heard.loop(m, 1, signal.y[1].astype(float), x, 0)
     assert loop.drift_ppm == pytest.approx(ppm, abs=0.05 + 0.002 * abs(ppm))
     assert loop.latency * crooked.fs == pytest.approx(300, abs=abs(ppm) * 0.1 + 0.01)
+
+
+@pytest.mark.parametrize("ppm", [0.0, 2.0, 10.0, 80.0])
+def test_the_loopbacks_gain_at_192_khz_does_not_depend_on_the_clocks(ppm: float) -> None:
+    """It was the mean of two periods over all tones, which turn by up to a cycle between them: up to 18 dB too low."""
+    fs = 192000
+    signal = multitone.combs([(100.0, 10000.0), (20.0, 0.45 * fs)], fs, 0.2)
+    played = 0.25 * signal.y[1].astype(float)
+    fine = np.fft.irfft(np.fft.rfft(played), 4 * len(played)) * 4
+    x = interpolated(
+        np.pad(fine, (0, 99)).astype(np.float32)[None], 4.0 * np.arange(len(played)) / (1 + ppm * 1e-6)
+    ).astype(np.float32)
+    found = heard.loop(multitone.matrix(signal, x), 1, signal.y[1].astype(float), x, 0)
+    assert db(found.gain) == pytest.approx(-12.04, abs=0.1)
 
 
 def test_combs_do_not_meet(crooked: Description) -> None:

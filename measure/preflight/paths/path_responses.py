@@ -31,6 +31,10 @@ DIFFUSE_DB = 12.0
 reverberation of a live room, which is everywhere in it, also comes before the direct sound. Its envelope is Rayleigh
 distributed: it exceeds this with a probability of 2e-5."""
 
+LEAKED, FEWEST = 0.05, 8
+"""Turn of a tone within a period, by which clocks that differ take 0.04 dB of it: those that turn more do not count for
+the loopback's gain, but for the lowest few."""
+
 GATE_S = 0.002
 COARSE_HZ = 2000.0
 FINE = 16
@@ -122,11 +126,14 @@ def loop(m: ResponseMatrix, output: int, played: Float, x: NDArray[np.float32], 
     middle = float(np.median(np.abs(straight)))
     flat = db(np.abs(straight) / middle)
     change = m.changes[output][at] / 2.0
-    drift = _drift(np.unwrap(np.angle((response + change) / (response - change))), f, m.comb.period / m.comb.fs)
+    period_s = m.comb.period / m.comb.fs
+    drift = _drift(np.unwrap(np.angle((response + change) / (response - change))), f, period_s)
+    kept = f <= max(LEAKED / max(abs(drift) * period_s, 1e-12), f[min(FEWEST, len(f) - 1)])
+    each = np.sqrt(0.5 * (np.abs(response + change) ** 2 + np.abs(response - change) ** 2))  # their mean turns away
     return LoopbackResponse(
         at,
         latency,
-        gain=float(np.sign(np.sum(straight.real)) * middle),
+        gain=float(np.sign(np.sum(straight[kept].real)) * np.median(each[kept])),
         ripple_db=float(np.max(np.abs(flat[f < 0.42 * m.comb.fs]))),
         top_db=float(np.mean(flat[(f >= 0.42 * m.comb.fs)])),
         drift_ppm=float(1e6 * drift),
