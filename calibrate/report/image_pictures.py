@@ -110,9 +110,10 @@ def _zone(e: Evidence, zone: ZoneMap, what: str) -> Picture:
 
 
 def area(zone: ZoneMap, arm: str, what: str, unit: str = "") -> str:
-    """The good area of ``sides`` or ``centre`` as text; unknown if the whole map is grey."""
+    """The good area of ``sides`` or ``centre`` as text: at least that if part of the map is grey, unknown if all is."""
     trusted = zone.trusted if what == "sides" else zone.trusted_centre
-    return f"{zone.areas[arm][what]:.1f}{unit}" if trusted.any() else UNKNOWN
+    bound = "" if trusted.all() else "≥ "
+    return f"{bound}{zone.areas[arm][what]:.1f}{unit}" if trusted.any() else UNKNOWN
 
 
 def _pan_curve(image: Assessment) -> Picture:

@@ -79,6 +79,7 @@ def values(e: Evidence, name: str) -> dict[str, Any]:
         "run": name,
         "groups": tables.groups(e),
         "total": len(tables.rows(e)),
+        "within": sum(m.verdict == "pass" for m in e.verdict.metrics) if e.verdict else 0,
         "tiles": image_pictures.header(e),
         "arms": image_pictures.table(e),
         "virtual": evidence.interaural(e),

@@ -17,6 +17,7 @@ from sweetspot.calibrate.auditory import Assessment
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import Design, Limits, level_at, parse, towards_width
 from sweetspot.calibrate.plant import Fitted, MeasuredSet, share_of
+from sweetspot.calibrate.plant.places import Heads
 from sweetspot.calibrate.run.kept import MEASURED, VERIFIED, zone
 from sweetspot.calibrate.run.listening import ListenerAhead
 from sweetspot.calibrate.run.sets import measured_sets, scoring
@@ -46,6 +47,9 @@ from sweetspot.rigs.parallel import forked
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import alone, as_stored, file_sha256, keep_aside, move
 from sweetspot.rigs.units import Complex, Float, db, from_db
+
+STRAIGHT, ASIDE_DEG = np.zeros(1), 3.0
+"""Heads that face the device; largest mean angle from there that is no reason for a lopsided image, degrees."""
 
 OTHERS = 40
 """Number of other runs compared if a unit may have another's filters."""
@@ -82,7 +86,8 @@ def _judged(
 ) -> Verification:
     found, verdict, measured, rig, used = verdict_of(run, fitted, limits, path, listener=listener)
     if verdict.verdict == "fail":
-        causes, ruled_out = _why(verdict, lambda: _causes(run, found, measured, rig, used))
+        facing = Heads.of(measured.used_for("score")).facing
+        causes, ruled_out = _why(verdict, facing, lambda: _causes(run, found, measured, rig, used))
         verdict = replace(verdict, causes=causes, ruled_out=ruled_out)
     with Session.resume(path, VERIFICATION) as captured:
         captured.annotate("verdict", json.dumps(summary(verdict)))  # indented it takes 60 ms
@@ -96,9 +101,9 @@ Why = tuple[tuple[diagnosis.Cause, ...], tuple[str, ...]]
 """Possible causes, the most likely first, and those ruled out."""
 
 
-def _why(verdict: Verification, diagnose: Callable[[], Why]) -> Why:
+def _why(verdict: Verification, facing: Float, diagnose: Callable[[], Why]) -> Why:
     """Causes of a failure: the design, what metrics of the chain state themselves, or what explains the difference."""
-    if by_design := _by_design(verdict.by_design, verdict.image):
+    if by_design := _by_design(verdict.by_design, verdict.image, facing):
         return by_design, ()
     stated = chain_figures.causes(verdict.metrics)
     if all(m.key in chain_figures.CAUSES for m in verdict.metrics if m.verdict == "fail"):
@@ -200,8 +205,11 @@ def reachable(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: D
     return figures.reached(fitted.prediction)
 
 
-def _by_design(failed: tuple[Metric, ...], image: Assessment | None = None) -> tuple[diagnosis.Cause, ...]:
-    """The design as the cause of failures that were predicted; for an image also the room, if it is louder."""
+def _by_design(
+    failed: tuple[Metric, ...], image: Assessment | None = None, facing: Float = STRAIGHT
+) -> tuple[diagnosis.Cause, ...]:
+    """The design as the cause of failures that were predicted; for an image also heads that do not face the device,
+    whose azimuths from their fronts are ``facing (position,)``, rad, and the room, if it is louder."""
     if not failed:
         return ()
     each = "; ".join(f"{m.name}: {m.predicted:.1f} {m.unit} predicted, limit {m.sense} {m.limit:.3g}" for m in failed)
@@ -210,6 +218,12 @@ def _by_design(failed: tuple[Metric, ...], image: Assessment | None = None) -> t
         f"calibrate RUN --explain. To set limits for this kind of device: --limits"
     )
     if image and any(m.name.startswith("image, ") for m in failed):
+        aside = float(np.degrees(facing.mean()))
+        if abs(aside) > ASIDE_DEG:
+            text += (
+                f". The heads do not face the device: the sides stand at equal angles from a head's front, the centre "
+                f"at the device; turn them by {aside:+.0f} degrees (yaw_deg of ears.positions)"
+            )
         left, right = np.round(image.arms["calibrated"].drr_db.mean(axis=0)[:2], 1) + 0.0
         if min(left, right) < 0.0:
             text += (

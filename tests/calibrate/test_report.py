@@ -444,7 +444,7 @@ def test_upright_names_of_many_drivers_keep_apart(crooked: Description) -> None:
 
 
 def test_an_area_of_a_map_that_is_grey_everywhere_is_unknown() -> None:
-    """Nothing within the limits is 0.0 m2; nothing known is not."""
+    """Nothing within the limits of what is known is at least 0.0 m2; nothing known is not."""
     trusted = np.array([[True, False, False], [True, False, False]])
     zone = ZoneMap(
         x=np.array([1.0, 2.0]),
@@ -459,7 +459,7 @@ def test_an_area_of_a_map_that_is_grey_everywhere_is_unknown() -> None:
         trusted_centre=np.zeros((2, 3), dtype=bool),
         own=OwnError(0.0, 0.0, 0.0),
     )
-    assert image_pictures.area(zone, "calibrated", "sides", " m²") == "0.0 m²"
+    assert image_pictures.area(zone, "calibrated", "sides", " m²") == "≥ 0.0 m²"
     assert image_pictures.area(zone, "calibrated", "centre", " m²") == "unknown"
 
 
@@ -647,6 +647,16 @@ def test_what_is_drawn_early_needs_nothing_of_the_verification(verified: Path) -
         assert all(drawn(known, name) == drawn(whole, name) for name in parts.EARLY)
         assert drawn(known, "cancellation") != drawn(whole, "cancellation")
     assert set(parts.EARLY) < set(parts.PARTS)
+
+
+def test_a_metric_that_warns_is_not_counted_as_within_its_limit(verified: Path) -> None:
+    e = evidence.with_verdict(verified, evidence.of_session(verified))
+    assert e.verdict
+    first, *rest = (replace(m, heard=m.limit, uncertainty=None, warns=False) for m in e.verdict.metrics)
+    beyond = replace(first, heard=first.limit - 1.0, sense="at least", warns=True)
+    shown = parts.values(replace(e, verdict=replace(e.verdict, metrics=(beyond, *rest))), "run")
+    assert shown["verdict"] == "pass"
+    assert shown["within"] == shown["total"] - 1 == len(rest)
 
 
 def test_a_run_is_calibrated_without_what_verifies_exports_and_compares(verified: Path, tmp_path: Path) -> None:

@@ -189,12 +189,15 @@ def test_what_is_no_difference_from_the_prediction_states_its_own_cause() -> Non
     def diagnose() -> tuple[tuple[diagnosis.Cause, ...], tuple[str, ...]]:
         return (moved,), ("level",)
 
-    (noise,), ruled_out = verdicts._why(verdict(noisy, metric()), diagnose)
+    (noise,), ruled_out = verdicts._why(verdict(noisy, metric()), np.zeros(1), diagnose)
     assert (noise.name, noise.evidence, ruled_out) == ("noise", "as measured", ())
     assert "11 dB over the noise, 20 dB are needed" in noise.text
-    assert verdicts._why(verdict(noisy, worse), diagnose) == ((moved, noise), ("level",))
+    assert verdicts._why(verdict(noisy, worse), np.zeros(1), diagnose) == ((moved, noise), ("level",))
     unguarded = replace(metric(heard=3.0), key="guard")
-    assert [c.name for c in verdicts._why(verdict(unguarded, worse), diagnose)[0]] == ["guard off", "head moved"]
+    assert [c.name for c in verdicts._why(verdict(unguarded, worse), np.zeros(1), diagnose)[0]] == [
+        "guard off",
+        "head moved",
+    ]
 
 
 def test_the_basis_of_a_verdict() -> None:
@@ -487,3 +490,12 @@ def test_an_image_that_misses_its_limit_in_a_room_louder_than_the_sound_names_th
     assert words in cause.text
     other = (Metric.of("cancellation_mean", "", limits, predicted=3.0, heard=3.0),)
     assert "DRR" not in verdicts._by_design(other, image)[0].text
+
+
+def test_a_lopsided_image_of_heads_that_face_past_the_device_says_so() -> None:
+    """A listener 0.3 m aside at 2 m who looks straight ahead: sides at +20 and -36 degrees of the device."""
+    failed = (Metric.of("asymmetry", "", Limits(), predicted=16.2, heard=16.2),)
+    image = SimpleNamespace(arms={"calibrated": SimpleNamespace(drr_db=np.full((2, 3), 40.0))})
+    (cause,) = verdicts._by_design(failed, image, np.radians([8.0, 9.0]))
+    assert "turn them by +8 degrees (yaw_deg of ears.positions)" in cause.text
+    assert "turn them" not in verdicts._by_design(failed, image, np.radians([-2.0, 3.0]))[0].text
