@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.layout import mirror_pairs
-from sweetspot.rigs.rig_file import Driver
+from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, from_db
 
 ARMS = ("plain", "matrix", "calibrated", "reference")
@@ -194,25 +193,43 @@ def mixed(sides: Float, at: Float, pair: tuple[int, int], ceiling: float, delay:
     return stereo_taps(own * sides + other * sides[::-1], ceiling / (abs(own) + abs(other)))
 
 
-def on_unit(ears: ImpulseResponse, drivers: Sequence[Driver], filters: FilterSet) -> tuple[Arm, Arm]:
+def on_unit(ears: ImpulseResponse, rig: Description, filters: FilterSet) -> tuple[Arm, Arm]:
     """Plain stereo and matrix mixing on the unit itself, predicted from its measured responses.
 
     Parameters
     ----------
-    drivers
-        The rig's, with their places and bands.
+    rig
+        It gives places, bands and limits of the drivers.
     filters
         Their ceiling and delay are used, so that the arms can be compared.
     """
-    at = np.array([d.at for d in drivers])
-    sides, delay = plain.plain_sides(ears, drivers, filters.delay_samples)
+    at = np.array([d.at for d in rig.driver])
+    sides, delay = plain.plain_sides(ears, rig.driver, filters.delay_samples)
     matrix = mixed(sides, at, plain.best_pair(ears, at), filters.ceiling, delay)
-    return plain_on_unit(ears, sides, delay, filters), of_taps("matrix", ears, matrix, delay, stereo_shares())
+    matrix *= room(matrix, ears, rig, filters)
+    return plain_on_unit(ears, sides, delay, rig, filters), of_taps("matrix", ears, matrix, delay, stereo_shares())
 
 
-def plain_on_unit(ears: ImpulseResponse, sides: Float, delay: int, filters: FilterSet) -> Arm:
+def plain_on_unit(ears: ImpulseResponse, sides: Float, delay: int, rig: Description, filters: FilterSet) -> Arm:
     """Plain stereo alone, with the filters of :func:`plain.plain_sides`; see :func:`on_unit`."""
-    return of_taps("plain", ears, stereo_taps(sides, filters.ceiling), delay, stereo_shares())
+    taps = stereo_taps(sides, filters.ceiling)
+    return of_taps("plain", ears, taps * room(taps, ears, rig, filters), delay, stereo_shares())
+
+
+def room(taps: Float, ears: ImpulseResponse, rig: Description, filters: FilterSet) -> float:
+    """Gain, at most 1, that holds an arm within the drivers' voltage, power and excursion, as filters are staged.
+
+    Parameters
+    ----------
+    taps
+        At the ceiling of ``filters`` ``(program, driver, tap)``.
+    """
+    if all(d.max_v is None and d.power_w is None and d.excursion_m is None for d in rig.driver):
+        return 1.0
+    from sweetspot.calibrate.filters import protection, staging  # only where a driver has limits of its own: 20 ms
+
+    alike = rig.limits.ceiling / filters.ceiling  # filters are lowered for the SPL limit after their staging
+    return min(1.0, staging.tight_room(taps * alike, rig.limits.ceiling, protection.limits(rig, ears)))
 
 
 def measured_pair(ears: ImpulseResponse, ceiling: float) -> Arm:

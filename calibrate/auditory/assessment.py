@@ -184,7 +184,7 @@ def predicted(
 
 def levels(rig: Description, ears: ImpulseResponse, filters: FilterSet) -> UnitLevels:
     """Levels of the arms on the unit as :func:`predicted`."""
-    plain, matrix = ways.on_unit(ears, rig.driver, filters)
+    plain, matrix = ways.on_unit(ears, rig, filters)
     found = levels_of((plain, matrix, ways.calibrated(ears, filters)), filters, nominal(Heads.of(ears)))
     return found if ears.unit == "Pa/FS" else replace(found, max_spl_db=None)
 
@@ -231,7 +231,7 @@ def others_of(
     facing
         How much louder the unit's own drivers would be if they faced the listener, for a pair that is computed.
     """
-    plain, matrix = ways.on_unit(ears, rig.driver, filters)
+    plain, matrix = ways.on_unit(ears, rig, filters)
     if pair is not None:
         return plain, matrix, ways.measured_pair(pair, filters.ceiling)
     heads, c = Heads.of(ears), speed_of_sound(rig.environment.temperature_c)

@@ -98,7 +98,7 @@ def image_of_unit(
     for _ in range(DRAWS):
         ears, heard = (s(rng) for s in drawn)
         own = ways.measured_arm(heard, measured.ir, filters, share)
-        plain = ways.plain_on_unit(ears, sides, delay, filters)
+        plain = ways.plain_on_unit(ears, sides, delay, rig, filters)
         judged = judged_of(own, model, heads.facing, distance, reference)
         level = _level_db(own, listener) - _level_db(plain, listener)
         found.append(Draw(judged, depth_of(plain, distance), level))
@@ -113,7 +113,7 @@ def loudness_of_unit(rig: Description, measured: ImpulseResponse, filters: Filte
     measured
         The session's responses at the scoring positions.
     """
-    plain = ways.plain_on_unit(measured, *plain_sides(measured, rig.driver, filters.delay_samples), filters)
+    plain = ways.plain_on_unit(measured, *plain_sides(measured, rig.driver, filters.delay_samples), rig, filters)
     unit = ways.calibrated(measured, filters)
     return levels_of((plain, unit), filters, nominal(Heads.of(measured))).beside({}).re_plain_db[unit.name]
 

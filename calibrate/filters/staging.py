@@ -72,7 +72,7 @@ def staged_filters(
     free = 1.0
     if design.filter.staging == "programme":
         free = max(programme_gain(taps, ir.fs, ceiling), 1.0)
-        more = min(free, _tight_room(taps, ceiling, held))
+        more = min(free, tight_room(taps, ceiling, held))
         taps, headroom_db, free = taps * more, headroom_db - float(db(more)), free / more
     held_db, held_by = _held_by(taps, free, ceiling, held)
     quiet = loudest.within_limit(taps, ir, rig)
@@ -186,7 +186,7 @@ def beside_sines(taps: Float, fs: int, ceiling: float, shapes: Sequence[Protecti
     The guard holds the ceiling; a driver whose own voltage or power allows less than that stays within it for sines,
     and one whose excursion is stated within that for any programme.
     """
-    return min(max(programme_gain(taps, fs, ceiling), 1.0), _tight_room(taps, ceiling, shapes))
+    return min(max(programme_gain(taps, fs, ceiling), 1.0), tight_room(taps, ceiling, shapes))
 
 
 def _tight(shape: Protection, ceiling: float) -> bool:
@@ -194,8 +194,8 @@ def _tight(shape: Protection, ceiling: float) -> bool:
     return shape.sine < 0.999 * ceiling or shape.excursion is not None
 
 
-def _tight_room(taps: Float, ceiling: float, shapes: Sequence[Protection]) -> float:
-    """Gain up to which all drivers with limits of their own stay within them; infinite without any."""
+def tight_room(taps: Float, ceiling: float, shapes: Sequence[Protection]) -> float:
+    """Gain up to which all drivers whose own limits are below the ceiling stay within them; infinite without any."""
     tight = np.array([_tight(p, ceiling) for p in shapes])
     return float(min(rooms(taps, shapes)[tight], default=np.inf)) if tight.any() else float(np.inf)
 

@@ -78,6 +78,22 @@ def test_predicted_and_heard_agree_and_are_reported(run: Path) -> None:
     assert "SPL unknown" in relative.text
 
 
+def test_plain_stereo_keeps_the_drivers_own_limits_as_the_filters_do(run: Path) -> None:
+    """Filters held 24 dB lower by ``power_w`` lost 14.9 dB against plain stereo that passed it by 8 dB."""
+    filters, text = store.read(run), (run / "rig.toml").read_text()
+    with Session.read(run / "session.h5") as session:
+        ears = session.responses("ears")
+    lower = 0.25 * filters.ceiling
+    for key in ("max_v", "power_w"):
+        value = 20.0 * lower if key == "max_v" else (20.0 * lower) ** 2 / 8.0  # 4 ohm
+        rig = parse(text.replace("[[driver]]", f"[[driver]]\nv_per_fs = 20.0\n{key} = {value}"), run)
+        for scale in (1.0, 0.5):  # filters that the SPL limit lowers too
+            made = replace(filters, ceiling=scale * filters.ceiling)
+            own, free = (arms.on_unit(ears, r, made) for r in (rig, parse(text, run)))
+            for held, other in zip(own, free, strict=True):
+                assert np.allclose(held.h, 0.25 * other.h, rtol=1e-6, atol=0.0), (key, scale, held.name)
+
+
 def test_what_a_listener_gets_is_the_same_when_it_is_computed_while_the_verification_is_measured(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
