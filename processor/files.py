@@ -78,7 +78,10 @@ class SoundSource:
             )
         if self.channels > 2 or (self._mono and self.channels != 1):
             wanted = "1 is needed with --mono" if self._mono else "2 are needed (left, right)"
-            return f"{self.path}: has {self.channels} channels, {wanted}. Choose them with: sox IN OUT remix 1 2"
+            return (
+                f"{self.path}: has {self.channels} channels, {wanted}. Choose them with: sox IN OUT remix 1 2; a "
+                "surround mix, whose centre has the voices, is mixed down with: ffmpeg -i IN -ac 2 OUT"
+            )
         return ""
 
     def __enter__(self) -> SoundSource:
@@ -314,7 +317,8 @@ def parts(path: Path, names: Sequence[str]) -> list[Path]:
 
 def _open(path: Path) -> Any:
     if not path.is_file():
-        raise BadInput(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; a sound file is needed")
+        found = "is a folder" if path.is_dir() else "is a pipe or a device" if path.exists() else "no such file"
+        raise BadInput(f"{path}: {found}; a sound file is needed")
     try:
         return sf.SoundFile(mended_wave(path) or path)
     except (sf.LibsndfileError, OSError) as fault:

@@ -280,6 +280,8 @@ ACTIONS = {
     "ear polarity": "check that ear's cable and its preamplifier's phase switch, and verify again.",
     "polarity of all": "check the processor's polarity and the amplifier's cables, and verify again.",
     "program polarity": "check that program's cable and verify again.",
+    "program level": "check that program's cable and the gain of its input, and verify again.",
+    "program silent": "check that program's cable and verify again.",
     "ear gain": "calibrate the dummy head's microphones and verify again.",
     "ear response": "check and calibrate that ear's microphone, and verify again.",
     "response": "check equalisers and tone controls of processor and amplifier, and verify again.",

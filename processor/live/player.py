@@ -13,7 +13,7 @@ from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import FINISHED, LATENCY, QUIT, STARTED, PlayerMemory, Shared
-from sweetspot.rigs.errors import SweetspotError
+from sweetspot.rigs.errors import HardwareTrouble, SweetspotError
 from sweetspot.rigs.live_stream import LiveStream, Wanted, Watch
 
 FADE_S = 0.03
@@ -135,9 +135,11 @@ def play(program: PlayedProgram, shared: Shared) -> None:
                 glances += 1
                 if glances % LOOK_AROUND == 0 and (who := stream.gone):
                     board.report(3, f"{who!r} has left the audio server: start it again, then play again")
-                if os.getppid() != parent:
-                    return
+                if os.getppid() != parent:  # it was killed: end as softly as if it had asked
+                    board.controls[QUIT] = 1.0
             if not board.text[0]:
                 time.sleep(0.1)
     except SweetspotError as trouble:
         board.report(trouble.exit_code, str(trouble))
+    if board.text[0] == HardwareTrouble.exit_code:
+        os._exit(HardwareTrouble.exit_code)  # a stream that was given up may call back yet, into memory freed by then

@@ -106,6 +106,14 @@ def one_input_inverted(side: int) -> np.ndarray:
     return np.stack([left, right, left + right])
 
 
+def one_input_times(side: int, gain: float) -> np.ndarray:
+    """The stimuli of left, right and both where that input has a gain."""
+    w = weights()
+    w[2] += (gain - 1.0) * w[side]
+    w[side] *= gain
+    return w
+
+
 def plain() -> np.ndarray:
     w = np.zeros((3, 3, len(F)), dtype=complex)
     w[0, 1] = w[1, 2] = w[2, 1] = w[2, 2] = 0.3
@@ -132,6 +140,17 @@ def plain() -> np.ndarray:
         (lambda: scene(h=at_ear(1, -np.ones(len(F))), late=0.0021, timed=False), "ear polarity", "the right ear"),
         (lambda: scene(w=-weights()), "polarity of all", "everything has its polarity inverted"),
         (lambda: scene(w=one_input_inverted(1)), "program polarity", "the right program has its polarity inverted"),
+        (
+            lambda: scene(w=one_input_times(0, 0.8)),
+            "program level",
+            "the left program is 1.9 dB low: its input or cable",
+        ),
+        (
+            lambda: scene(w=one_input_times(1, 1.3), late=0.0021, timed=False),
+            "program level",
+            "the right program is 2.2",
+        ),
+        (lambda: scene(w=one_input_times(1, 0.0)), "program silent", "the right program is silent: its input or cable"),
         (lambda: scene(w=changed(1, bell(1800.0, 6.0))), "driver response", "'left' has changed from"),
         (lambda: scene(w=changed(0, bell(600.0, -5.0))), "driver response", "'woofer' has changed from"),
         (lambda: scene(h=paths((0.05, 0.0, 0.0))), "head moved", "5.0 cm farther"),

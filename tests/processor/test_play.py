@@ -23,6 +23,7 @@ from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.hosts import patchbay
 from tests.filter_sets import filter_set
+from tests.processor.on_jack import Played
 
 FS = 48000
 pytestmark = pytest.mark.server
@@ -174,6 +175,26 @@ def test_a_device_that_leaves_the_server_is_hardware_trouble(
     _, message = process.communicate(timeout=30)
     assert process.returncode == 3, message
     assert "'leaving-card' has left the audio server" in message
+
+
+def test_a_console_that_is_killed_lets_the_sound_fade(card: Any, music: Path, in_server: Callable[..., None]) -> None:
+    in_server(card)
+    recorder = Played(np.zeros((0, 2 * FS)), 1)
+    with patchbay.opened() as bay:
+        process = subprocess.Popen(looped(music, "crooked-card"), env=card.env)
+        while not any(playing := [*map(bay.sources, bay.playback("crooked-card"))]):
+            assert process.poll() is None
+            time.sleep(0.05)
+    time.sleep(0.5)
+    killing = threading.Timer(0.5, process.kill)
+    killing.start()
+    (y,) = np.abs(recorder.heard([], next(filter(None, playing))))
+    recorder.client.close()
+    killing.join()
+    process.wait()
+    end = int(np.flatnonzero(y)[-1])
+    assert end < y.size - FS // 10, "the sound ended while it was recorded"
+    assert y[end - FS // 500 : end].max() < 0.03 * y.max()
 
 
 def test_a_server_that_dies_is_hardware_trouble(

@@ -7,6 +7,7 @@ import signal
 import time
 from dataclasses import replace
 from multiprocessing import get_context
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from sweetspot.processor.engine import Engine, matching
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live import console, memory
+from sweetspot.processor.live import player as player_process
 from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import PlayerMemory, Shared
 from sweetspot.processor.live.player import PlayedProgram, prepared
@@ -465,3 +467,33 @@ def test_the_stricter_of_two_filter_sets_limits_each_driver(which: float) -> Non
     share = peak[[4, 0, 1]] / (0.5, 0.1, 0.2)
     assert share.max() <= 1.0
     assert share[1] > 0.8
+
+
+def test_the_memory_of_a_stream_that_was_given_up_is_never_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that recovers calls back again: until then the process must have ended, with the memory in place."""
+    ended: list[int] = []
+
+    class Dead:
+        output, latency_s, active, gone = SimpleNamespace(name="card"), 0.0, False, ""
+
+        def __init__(self, _wanted: object) -> None: ...
+
+        def __enter__(self) -> Dead:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def start(self, _address: int, _user: int) -> None: ...
+
+        def lost(self) -> None: ...
+
+    made = SimpleNamespace(address=0, user=0, apply_controls=lambda: None)
+    for name, value in (("LiveStream", Dead), ("prepared", lambda *_: made), ("_hurry", int), ("_hold", int)):
+        monkeypatch.setattr(player_process, name, value)
+    monkeypatch.setattr(player_process, "gc", SimpleNamespace(collect=int, freeze=int, disable=int))
+    monkeypatch.setattr(player_process.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(player_process.os, "_exit", ended.append)
+    shared = Shared.private(3)
+    player_process.play(SimpleNamespace(wanted=None), shared)  # type: ignore[arg-type]
+    assert PlayerMemory(shared).text[0] == 3
+    assert ended == [3]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -139,17 +140,20 @@ def bad_file(path: Path, what: str) -> None:
             path.write_text("no sound")
         case "folder":
             path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
 
 
 @pytest.mark.parametrize(
     ("what", "message"),
     [
         ("nan", "channel 2 holds nan at sample 12345"),
-        ("many", "has 24 channels, 2 are needed"),
+        ("many", "has 24 channels, 2 are needed .*ffmpeg -i IN -ac 2 OUT"),
         ("no samples", "has no samples"),
         ("empty", "is empty"),
         ("text", "cannot be read as sound"),
         ("folder", "is a folder"),
+        ("pipe", "is a pipe or a device; a sound file is needed"),
         ("missing", "no such file"),
         ("infinite", "channel 1 holds -inf at sample 70000"),
         ("counts", r"channel 1 holds -?\d{3,5} at sample 0 .*full scale is 1, .*divide them .*32768"),

@@ -102,6 +102,7 @@ def causes(
         *_swapped(s, drivers),
         *_sides(s),
         *_inverted(s),
+        *_program_level(s, p),
         *head_faults.inverted(s),
         *head_faults.ear_gain(s, p),
         *head_faults.banded(s, p),
@@ -146,6 +147,22 @@ def _inverted(s: Residual) -> Found:
     for name, w in (("left", [-left, right, right - left]), ("right", [left, -right, left - right])):
         message = f"the {name} program has its polarity inverted: its input or cable"
         yield "program polarity", message, s.left_over(s.predicted(w=np.stack(w))), 0
+
+
+def _program_level(s: Residual, p: Complex) -> Found:
+    """One input of the processor at another level, or silent."""
+    late = 0.0 if s.timed else s.lag(np.sum(s.weight * s.heard * p.conj(), axis=(0, 1, 2)))
+    heard = s.heard * np.exp(2j * np.pi * s.f * late)
+    for i, name in enumerate(("left", "right")):
+        part = np.zeros_like(s.w)
+        part[[i, 2]] = s.w[i]
+        own = s.predicted(w=part)
+        g = s.gain(heard - (p - own), own)
+        if abs(g) < LOWEST_GAIN:
+            yield "program silent", f"the {name} program is silent: its input or cable", _left(s, s.w - part), 0
+        elif 0.0 < g < 1.0 / LOWEST_GAIN:
+            message = f"the {name} program is {driver_faults.level(g)}: its input or cable"
+            yield "program level", message, _left(s, np.asarray(s.w + (g - 1.0) * part)), 1
 
 
 def _centre(s: Residual) -> Found:
