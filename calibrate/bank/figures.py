@@ -42,8 +42,7 @@ class BankFigures:
         Cancellation of the direct sound from 800 Hz to 6.3 kHz over heads, sides and third octaves ``(place,)``, dB;
         the errors of carrying are counted as power at the far ear.
     low_db, high_db
-        That mean with errors of carrying that are :data:`ERROR_DB` larger and smaller than expected ``(place,)``, dB;
-        nan in files of earlier versions.
+        That mean with errors of carrying that are :data:`ERROR_DB` larger and smaller than expected ``(place,)``, dB.
     static_mean_db, static_p10_db
         The same of the filters for the default place.
     width_deg, static_width_deg
@@ -67,13 +66,11 @@ class BankFigures:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            object.__setattr__(
-                self, name, frozen(name, getattr(self, name), ndim=1, finite=name not in ("low_db", "high_db"))
-            )
+            object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=1))
 
-    def to_dict(self) -> dict[str, list[float | None]]:
+    def to_dict(self) -> dict[str, list[float]]:
         """For JSON."""
-        return {n: [round(v, 3) if np.isfinite(v) else None for v in getattr(self, n).tolist()] for n in self.__slots__}
+        return {n: np.round(getattr(self, n), 3).tolist() for n in self.__slots__}
 
     def tree(self) -> dict[str, Float]:
         """For a file."""
@@ -82,9 +79,7 @@ class BankFigures:
     @classmethod
     def of(cls, tree: Mapping[str, Any]) -> BankFigures:
         """From a file."""
-        unknown = np.full(len(tree["mean_db"]), np.nan)
-        known = {"low_db": unknown, "high_db": unknown, **tree}
-        return cls(**{name: np.asarray(known[name], dtype=np.float64) for name in cls.__slots__})
+        return cls(**{name: np.asarray(tree[name], dtype=np.float64) for name in cls.__slots__})
 
 
 def predicted(

@@ -69,7 +69,7 @@ class VerifiedPlace:
     predicted, bank, static
         Of the bank's filters, predicted and measured, and of the default place's filters, measured.
     interval
-        Of the predicted mean, dB; nan where the bank was made by an earlier version.
+        Of the predicted mean, dB.
     listeners
         Each listener's own, measured, where the bank has two: ``predicted``, ``bank`` and ``static`` are those of both
         listeners' heads together.
@@ -81,7 +81,7 @@ class VerifiedPlace:
     predicted: SideFigures
     bank: SideFigures
     static: SideFigures
-    interval: tuple[float, float] = (float("nan"), float("nan"))
+    interval: tuple[float, float]
     listeners: tuple[SideFigures, ...] = ()
 
     @property
@@ -93,7 +93,7 @@ class VerifiedPlace:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         each: dict[str, Any] = {name: getattr(self, name).to_dict() for name in ("predicted", "bank", "static")}
-        low, high = (round(v, 2) if np.isfinite(v) else None for v in self.interval)
+        low, high = (round(v, 2) for v in self.interval)
         each["predicted"] |= {"low_db": low, "high_db": high}
         if self.listeners:
             each["listeners"] = [one.to_dict() for one in self.listeners]
@@ -106,8 +106,7 @@ class VerifiedPlace:
             f"{name} {v.mean_db:5.1f} / {v.p10_db:5.1f} dB {v.width_deg:3.0f} deg"
             for name, v in (("measured", self.bank), ("predicted", self.predicted), ("default filters", self.static))
         ]
-        if np.isfinite(self.interval).all():
-            ends[1] += f" (mean {self.interval[0]:.1f} to {self.interval[1]:.1f} dB)"
+        ends[1] += f" (mean {self.interval[0]:.1f} to {self.interval[1]:.1f} dB)"
         if self.listeners:
             own = (f"{v.mean_db:.1f} / {v.p10_db:.1f} dB {v.width_deg:.0f} deg" for v in self.listeners)
             ends.append("listeners alone " + " and ".join(own))

@@ -94,7 +94,7 @@ class GoldenModel:
         0 for none.
     lowest_hz
         Of each driver, the lower edge of its band: nothing is played below it, and ratios there are of leakage from
-        the response's window, so that they count for nothing. Empty where it is not known.
+        the response's window, so that they count for nothing.
     by
         The set that measures a unit: ``"monitor"``, or ``"device"`` where microphones of the device follow its drift.
     """
@@ -112,10 +112,10 @@ class GoldenModel:
     scale: Mapping[str, Float]
     missed: Mapping[str, Float]
     gauge: float
+    lowest_hz: tuple[float, ...]
     distance: float = 0.0
     distance_spread: float = 0.0
     count: int = 0
-    lowest_hz: tuple[float, ...] = ()
     by: str = "monitor"
 
     @property
@@ -126,8 +126,7 @@ class GoldenModel:
     @property
     def plays(self) -> NDArray[np.bool_]:
         """Whether a driver plays ``(driver, frequency)``."""
-        lowest = np.array(self.lowest_hz or (0.0,) * len(self.drivers))
-        return np.asarray(self.f >= lowest[:, None])
+        return np.asarray(self.f >= np.array(self.lowest_hz)[:, None])
 
     @property
     def directions(self) -> Float:

@@ -135,9 +135,9 @@ def _model(root: Group) -> GoldenModel:
 
 
 def _lowest(root: Group, drivers: int) -> tuple[float, ...]:
-    """Lower edges of the drivers' bands; files of earlier versions have none."""
-    held = np.ravel(np.asarray(root.attrs.get("lowest_hz", []), dtype=float))
-    if len(held) not in (0, drivers) or not np.isfinite(held).all():
+    """Lower edges of the drivers' bands."""
+    held = np.ravel(np.asarray(root.attrs["lowest_hz"], dtype=float))
+    if len(held) != drivers or not np.isfinite(held).all():
         raise BadInput(f"{root.path}: lowest_hz has {len(held)} numbers; one of each of {drivers} drivers. {REMEDY}")
     return tuple(float(v) for v in held)
 

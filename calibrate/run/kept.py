@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -67,15 +67,9 @@ def fitted_of(run: Path) -> Fitted:
             limits=np.array([side.split(",") for side in kept["limits"]]),
             reference=reference,
             far_ear=FarEar(**{name: float(value) for name, value in kept["virtual"].items()}),
-            ears=_matched(kept["ears"]) if kept.get("ears") else None,
-            loading=tuple(loading.ErrorBand(**b) for b in json.loads(kept.get("loading", "[]"))),
+            ears=Matched(float(e["left_db"]), float(e["right_db"]), str(e["text"])) if (e := kept["ears"]) else None,
+            loading=tuple(loading.ErrorBand(**b) for b in json.loads(kept["loading"])),
         )
-
-
-def _matched(kept: Mapping[str, Any]) -> Matched:
-    """Matching of the ears; earlier versions called its text ``said``."""
-    text = kept.get("text", kept.get("said", ""))
-    return Matched(float(kept["left_db"]), float(kept["right_db"]), str(text) or "ears: no note")
 
 
 def _stored(run: Path) -> AbstractContextManager[None]:
@@ -105,15 +99,11 @@ def beam_of(run: Path) -> BeamFit | None:
     Raises
     ------
     BadInput
-        There is no filterset, or one of a version that did not keep the gate.
+        There is no filterset, or it holds no prediction.
     """
     filters, kept = store.read(run), store.read_prediction(run)
     if kept.get("without") != "ears":
         return None
-    if "gate" not in kept:
-        raise BadInput(
-            f"{run / store.NAME}: was made by an earlier version; calibrate again: {command('calibrate', run)}"
-        )
     reference = store.reference_of(run, filters)
     with _stored(run):
         return BeamFit.of(filters, kept, reference)

@@ -263,13 +263,6 @@ def test_a_bank_is_stored_whole_and_read_as_it_was(
         store.read_bank(plain)
 
 
-def test_figures_of_an_earlier_version_have_no_interval(banked: tuple[Path, FilterBank, BankFigures]) -> None:
-    tree = {n: v for n, v in banked[2].tree().items() if n not in ("low_db", "high_db")}
-    found = BankFigures.of(tree).to_dict()
-    assert found["low_db"] == found["high_db"] == [None] * 5
-    assert found["mean_db"] == pytest.approx(banked[2].to_dict()["mean_db"], abs=1e-3)
-
-
 def test_heads_of_the_figures_fill_the_whole_spread_evenly() -> None:
     """Each way and turn as widely as a uniform draw of any number of heads, within the error of six steps."""
     cloud = Cloud.even(0.05, 0.17)
@@ -432,7 +425,7 @@ def test_a_bank_for_two_is_heard_at_both_seats(
     levels = [p.sources.levels[0] for p in (alone, both)]
     assert levels[1] == pytest.approx(levels[0] * np.hypot(0.7, 0.3) / np.hypot(1.4, 0.01), rel=0.02)
     one, other = SideFigures(20.0, 12.0, 55.0), SideFigures(9.0, 3.0, 30.0)
-    place = VerifiedPlace(1.4, 0.0, 0.0, one, one, one, listeners=(one, other))
+    place = VerifiedPlace(1.4, 0.0, 0.0, one, one, one, (19.0, 21.0), listeners=(one, other))
     assert place.to_dict()["listeners"][1]["mean_db"] == 9.0
     assert "20.0 / 12.0 dB 55 deg and 9.0 / 3.0 dB 30 deg" in place.text
 
