@@ -16,6 +16,7 @@ from sweetspot.measure.session import Session
 from sweetspot.processor.run_folder import limited_by_rig
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, command
 from sweetspot.rigs.load import open_rig, utc_now
+from sweetspot.rigs.names import utc_text
 from sweetspot.rigs.progress import operator, result, say, tracked
 from sweetspot.rigs.protocol import Operator
 from sweetspot.rigs.rig_file import with_faults
@@ -108,7 +109,7 @@ def verify(
         data["golden"] = {"kept": new is not None, "drifted": list(new.drifted) if new else []}
         lines = f"{lines}\n{run.golden.text(known, new, drifts, kept)}"
     if kept:
-        about = {"verified_utc": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}", "unit": unit, "rig": rig}
+        about = {"verified_utc": utc_text(utc_now()), "unit": unit, "rig": rig}
         row = run.records.record(verdict, about | {"run": str(run_folder)})
         written = run.records.keep(kept, row, again=again or is_golden)
         data["records"] = [str(p) for p in written]

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,7 +20,7 @@ from sweetspot.measure.preflight import cli as preflight
 from sweetspot.measure.session import RawKept, Session, without_raw
 from sweetspot.rigs.cli import DelayOpt, FaultsOpt, YesOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud, command
-from sweetspot.rigs.load import check_files, find, open_rig
+from sweetspot.rigs.load import check_files, find, open_rig, utc_now
 from sweetspot.rigs.names import check_serial, many
 from sweetspot.rigs.progress import operator, result, say, tracked
 from sweetspot.rigs.protocol import Rig
@@ -269,7 +268,7 @@ def _begin(name: SetName, description: Description, how: _Wish) -> None:
         folder.check_same(how.run, how.unit, description)
     with open_rig(description, serial=how.unit) as rig:
         known = how.run or folder.latest_without(how.runs, how.unit, description, name)
-        chosen = known or folder.new(how.runs, how.unit, description, datetime.now(UTC))
+        chosen = known or folder.new(how.runs, how.unit, description, utc_now())
         with nullcontext() if known else folder.removed_if_refused(chosen):
             say(f"Run {chosen}")
             capture_set(rig, name, chosen, how.ask, overlap=overlap)

@@ -11,7 +11,7 @@ from pathlib import Path
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.session import FILES, Session
 from sweetspot.rigs.errors import BadInput, SweetspotError, TooLoud
-from sweetspot.rigs.names import check_serial
+from sweetspot.rigs.names import check_serial, utc_text
 from sweetspot.rigs.rig_file import Description, copy_name
 from sweetspot.rigs.runs import templates_alone
 from sweetspot.rigs.storage import write
@@ -37,7 +37,7 @@ def new(runs: Path, serial: str, rig: Description, now: datetime) -> Path:
         raise BadInput(
             f"{runs / serial}: the run folder cannot be made: {fault.strerror}; choose another with --runs"
         ) from fault
-    with Session.create(run / "session.h5", rig, serial, f"{now:%Y-%m-%dT%H:%M:%SZ}"):
+    with Session.create(run / "session.h5", rig, serial, utc_text(now)):
         return run
 
 

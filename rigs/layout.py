@@ -78,6 +78,16 @@ def wrapped(angle: ArrayLike) -> Float:
     return np.asarray(np.pi - np.mod(np.pi - np.asarray(angle, dtype=float), 2.0 * np.pi))
 
 
+def wrapped_deg(angle: ArrayLike) -> Float:
+    """Angle in degrees brought into [-180, 180)."""
+    return np.asarray((np.asarray(angle, dtype=float) + 180.0) % 360.0 - 180.0)
+
+
+def nearest(azimuths: ArrayLike, angle: float = 0.0) -> int:
+    """Row of the azimuth nearest to an angle, by default straight ahead, rad."""
+    return int(np.argmin(np.abs(wrapped(np.asarray(azimuths, dtype=float) - angle))))
+
+
 def seat(azimuths: ArrayLike) -> float:
     """Azimuth of a listener's seat, rad: the middle one of places around it, 0 where they lie to both sides of 0."""
     a = np.asarray(azimuths, dtype=float)

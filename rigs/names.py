@@ -1,9 +1,10 @@
-"""Serial numbers and names: one rule for typed, scanned and stored ones; and counts of things in messages."""
+"""Serial numbers and names: one rule for typed, scanned and stored ones; counts, lists and times in texts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from sweetspot.rigs.errors import BadInput
 
@@ -46,6 +47,11 @@ def check_serial(text: str, where: str) -> str:
             "and no dot at its end"
         )
     return text
+
+
+def utc_text(now: datetime) -> str:
+    """A time as files and records state it."""
+    return f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def many(count: int, thing: str) -> str:

@@ -11,7 +11,7 @@ from sweetspot.calibrate.auditory.templates import Templates
 from sweetspot.calibrate.plant import gate
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.acoustics import half_cosine
-from sweetspot.rigs.layout import turned, wrapped
+from sweetspot.rigs.layout import nearest, turned
 from sweetspot.rigs.units import Complex, Float
 
 ANGLE_DEG = 30.0
@@ -100,7 +100,7 @@ def facing_gain(polar: ImpulseResponse, drivers: tuple[int, int]) -> float:
     f = np.fft.rfftfreq(n, 1.0 / polar.fs)
     inside = (f >= MATCHED_HZ[0]) & (f <= MATCHED_HZ[1])
     power = np.mean(np.abs(np.fft.rfft(kept, n, axis=-1)[..., inside]) ** 2, axis=-1)  # (direction, driver)
-    ahead = int(np.argmin(np.abs(wrapped(np.radians(polar.positions["azimuth_deg"])))))
+    ahead = nearest(np.radians(polar.positions["azimuth_deg"]))
     return float(np.sqrt(np.mean(power.max(axis=0) / power[ahead])))
 
 

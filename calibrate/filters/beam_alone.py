@@ -14,7 +14,7 @@ from sweetspot.measure.delays import group_delay_s
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.plain import on_pair
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.layout import side_pairs, wrapped
+from sweetspot.rigs.layout import nearest, side_pairs
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float
 
@@ -43,7 +43,7 @@ def fit_beam(around: MeasuredSet, rig: Description, design: Design, *, serial: s
     at = np.array([d.at for d in rig.driver])
     pair = _loudest_pair(at, ring)
     beam = beam_of(led, polar, protection.costed(own, slopes), design, pair, rig)
-    sides = np.stack([led.h[_ahead(polar), 0]] * 2)
+    sides = np.stack([led.h[nearest(np.radians(polar.positions["azimuth_deg"])), 0]] * 2)
     x = crossover.shares(sides, f, pair, slopes, led.top)  # a driver each, and what plays beyond its band
     W = np.stack([x[0].T, x[1].T, beam.w])
     W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W]) * slopes.T
@@ -68,13 +68,8 @@ def _loudest_pair(at: Float, ring: Plant) -> tuple[int, int]:
     return max(pairs, key=lambda p: float(level[p[0]] + level[p[1]]))
 
 
-def _ahead(polar: ImpulseResponse) -> int:
-    """Row of the direction nearest to straight ahead."""
-    return int(np.argmin(np.abs(wrapped(np.radians(polar.positions["azimuth_deg"])))))
-
-
 def _delays(ring: Plant, polar: ImpulseResponse, W: Complex, pair: tuple[int, int]) -> NDArray[np.intp]:
     """Samples by which each program is delayed so that all reach a listener ahead together."""
-    heard = np.einsum("df,cfd->cf", ring.h[_ahead(polar), 0], W)
+    heard = np.einsum("df,cfd->cf", ring.h[nearest(np.radians(polar.positions["azimuth_deg"])), 0], W)
     sides = 0.5 * (group_delay_s(heard[0], ring.f) + group_delay_s(heard[1], ring.f))
     return align.later_by(np.array([sides, sides, group_delay_s(heard[2], ring.f)]), polar.fs)

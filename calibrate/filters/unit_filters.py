@@ -35,7 +35,7 @@ from sweetspot.calibrate.plant import prediction as predict
 from sweetspot.measure.delays import group_delay_s
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.layout import mirror_pairs, side_pairs
+from sweetspot.rigs.layout import mirror_pairs, nearest, side_pairs
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float, from_db, power_db, speed_of_sound
 
@@ -157,7 +157,7 @@ def beam_of(
     """
     h = plant.h[:, 0]
     azimuths = np.radians(polar.positions["azimuth_deg"])
-    ahead = h[beamform.nearest(azimuths, design.beam.angle_deg)]
+    ahead = h[nearest(azimuths, np.radians(design.beam.angle_deg))]
     level_db = 0.0 if design.beam.level_db == "phantom" else design.beam.level_db
     front = fronts(np.array([d.at for d in rig.driver]))
     each = np.stack([ahead, ahead])

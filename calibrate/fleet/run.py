@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -29,7 +28,8 @@ from sweetspot.calibrate.fleet.population import kind_of
 from sweetspot.calibrate.plant import Fitted, metrics
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput, SweetspotError, Unfinished
-from sweetspot.rigs.load import open_rig
+from sweetspot.rigs.load import open_rig, utc_now
+from sweetspot.rigs.names import utc_text
 from sweetspot.rigs.parallel import keep_freed_memory
 from sweetspot.rigs.protocol import unattended
 from sweetspot.rigs.rig_file import Description
@@ -72,7 +72,7 @@ def work(job: Job) -> Outcome:
         status, reason = "failed", f"{type(fault).__name__}: {fault} ({Path(where.filename).name}:{where.lineno})"
     if status != "done":
         known |= jobs.hashes(run, jobs.MADE)
-    known["finished_utc"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    known["finished_utc"] = utc_text(utc_now())
     known["cpu_seconds"] = time.process_time() - began
     return Outcome(job.run, status, reason, known, figures)
 
@@ -90,7 +90,7 @@ def _verify(run: Path, fitted: Fitted, limits: Limits) -> None:
     with open_rig(description, serial=fitted.filters.unit_serial) as rig:
         nobody = unattended("a manual stage needs a terminal, and a fleet is verified without one")
         silent = nullcontext(lambda note="": None)
-        steps.measure_verification(run, rig, fitted, datetime.now(UTC), ask=nobody, track=lambda *_: silent)
+        steps.measure_verification(run, rig, fitted, utc_now(), ask=nobody, track=lambda *_: silent)
     steps.judge(run, fitted, limits)
 
 

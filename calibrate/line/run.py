@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,8 @@ from sweetspot.processor import store
 from sweetspot.processor.export import bundle
 from sweetspot.processor.files import write_all
 from sweetspot.rigs.errors import BadInput, DiskFull, HardwareTrouble, Held, SweetspotError
-from sweetspot.rigs.load import open_rig
-from sweetspot.rigs.names import check_serial
+from sweetspot.rigs.load import open_rig, utc_now
+from sweetspot.rigs.names import check_serial, utc_text
 from sweetspot.rigs.protocol import Rig, unattended
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import APPEND_S, alone, alone_in, append, file_sha256
@@ -117,7 +116,7 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
     Call :func:`check_unit`, and :meth:`LineState.begins` of the state, first.
     """
     record: dict[str, Any] = {
-        "utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "utc": utc_text(utc_now()),
         "unit": serial,
         "rig": line.rig.name,
         "model_sha256": line.model_sha256,
@@ -186,7 +185,7 @@ def _carried(line: LineSetup, state: LineState, serial: str, record: dict[str, A
         rig = open_rig(line.rig, serial=serial)
     with rig:
         with _timed(state, record, "capture"):
-            run = folder.new(line.runs, serial, line.rig, datetime.now(UTC))
+            run = folder.new(line.runs, serial, line.rig, utc_now())
             record["run"] = str(run)
             with folder.removed_if_refused(run), alone(run), Session.resume(run / "session.h5") as session:
                 wanted = plan_at_once(line.rig, "monitor")
@@ -234,7 +233,7 @@ def _loudest(session: Session, wanted: Plan) -> float:
 def _measured_at_monitors(run: Path, rig: Rig, fitted: Fitted) -> monitoring.MonitorVerdict:
     """Measure the deployed filters at the monitors, and judge them."""
     filters = fitted.filters
-    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    now = utc_text(utc_now())
     file = run / HEARD
     file.unlink(missing_ok=True)
     about = {"filterset_sha256": file_sha256(run / store.NAME), "session_sha256": filters.source}

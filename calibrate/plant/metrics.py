@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure.smooth import band_means, third_octaves
-from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.layout import nearest, wrapped
 from sweetspot.rigs.units import Complex, Float, db, from_db, power_db
 
 SCORED = (800.0, 6300.0)
@@ -156,7 +156,7 @@ def directivity_index_db(radiated: Complex, azimuths: Float) -> Float:
     gaps = np.diff(np.append(turn, turn[0] + 2.0 * np.pi))
     arc = 0.5 * (gaps + np.roll(gaps, 1)) / (2.0 * np.pi)
     power = np.abs(radiated[order]) ** 2
-    on = power[int(np.argmin(np.abs(turn)))]
+    on = power[nearest(turn)]
     return power_db(on / np.maximum(arc @ power, 1e-30))
 
 
@@ -291,7 +291,7 @@ def contrast_db(radiated: Complex, azimuths: Float, f: Float, nulls: Float, widt
     azimuths, nulls
         rad.
     """
-    on = np.abs(radiated[int(np.argmin(np.abs(wrapped(azimuths))))]) ** 2
+    on = np.abs(radiated[nearest(azimuths)]) ** 2
     off = np.mean(np.abs(radiated[at_nulls(azimuths, nulls, width)]) ** 2, axis=0)
     return -power_db(band_means(off / np.maximum(on, 1e-30), f))
 

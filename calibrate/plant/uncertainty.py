@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant.metrics import at_nulls, near_and_far, unvirtualized
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges, band_means
-from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.layout import nearest
 from sweetspot.rigs.units import Complex, Float, power_db
 
 DRAWS = 400
@@ -146,7 +146,7 @@ def contrast(
     around: UncertainResponse, azimuths: Float, f: Float, nulls: Float, width: float, seconds: float
 ) -> BandLevels:
     """On-axis over off-axis ``(third octave,)``; see :func:`sweetspot.calibrate.plant.metrics.contrast_db`."""
-    on = int(np.argmin(np.abs(wrapped(azimuths))))
+    on = nearest(azimuths)
     away = np.flatnonzero(at_nulls(azimuths, nulls, width))
     rows = [UncertainResponse(around.x[i], around.noise[i], around.shared[i]) for i in (on, *away)]
     return _ratio(rows[0], rows[1:], f, seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from sweetspot.measure.cli import JsonOpt, RigArg, RunsOpt, UnitOpt, capture_set
 from sweetspot.measure.monitor import FIXED
 from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.load import find, open_rig
+from sweetspot.rigs.load import find, open_rig, utc_now
 from sweetspot.rigs.progress import operator, result, say
 from sweetspot.rigs.rig_file import read, with_faults
 from sweetspot.rigs.runs import maybe_located
@@ -61,7 +60,7 @@ def quick(
     if since is not None:
         drift.check_since(since, described, unit)
     with open_rig(with_faults(described, fault), serial=unit) as lab:
-        here = folder.new(runs, unit, described, datetime.now(UTC))
+        here = folder.new(runs, unit, described, utc_now())
         say(f"Run {here}")
         with folder.removed_if_refused(here):
             for name in FIXED:

@@ -20,6 +20,7 @@ from sweetspot.measure.session import Session
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor import store
+from sweetspot.rigs.layout import nearest
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import alone, file_sha256
 from sweetspot.rigs.storage import write as write_file
@@ -190,7 +191,7 @@ def _directivity(e: BeamEvidence) -> Picture:
 
 
 def _on_axis(e: BeamEvidence) -> Picture:
-    row = int(np.argmin(np.abs(e.beam.azimuths)))
+    row = nearest(e.beam.azimuths)
     absolute = e.polar.unit == "Pa/FS"
     power: Float = np.abs(e.direct[row]) ** 2 / (P_REF**2 if absolute else 1.0)
     level = power_db(evidence.on_fine_grid(power, e.beam.f, 1.0 / 24.0))

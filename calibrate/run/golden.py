@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sweetspot.calibrate.verify import KEYS, KINDS, OWN, Verification
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import utc_text
 from sweetspot.rigs.storage import json_value
 from sweetspot.rigs.storage import write as write_file
 
@@ -127,7 +128,7 @@ def compared(
     known: Golden | None, verdict: Verification, unit: str, rig: str, now: datetime
 ) -> tuple[Golden | None, tuple[ReferenceDrift, ...]]:
     """The golden unit's new record (``None``: none), and its changed metrics."""
-    at = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    at = utc_text(now)
     through = verdict.through.name if verdict.through else OWN
     if known is None:
         figures = {m.key: m.heard for m in verdict.metrics}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.render import render
 from sweetspot.rigs.errors import BadInput, TooLoud
+from sweetspot.rigs.names import utc_text
 from sweetspot.rigs.progress import say
 from sweetspot.rigs.protocol import Operator, Rig
 from sweetspot.rigs.rig_file import Description
@@ -279,7 +280,7 @@ def new_file(path: Path, run: Path, rig: Rig, filters: FilterSet, now: datetime)
         path,
         rig.description,
         filters.unit_serial,
-        f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        utc_text(now),
         schema=VERIFICATION,
         filterset_sha256=file_sha256(run / store.NAME),
         session_sha256=filters.source,

@@ -23,7 +23,7 @@ from sweetspot.calibrate.plant import (
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import band_means
-from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.layout import nearest
 from sweetspot.rigs.units import Complex, Float, power_db
 
 NOTHING_DB = -150.0
@@ -171,8 +171,8 @@ def _beam(s: _Scene) -> list[MetricRow]:
     p = s.fitted.prediction
     if len(p.azimuths) < one_direction.FEWEST:
         return []
-    on = np.abs(p.polar[int(np.argmin(np.abs(p.azimuths)))]) ** 2
-    away = [int(np.argmin(np.abs(wrapped(p.azimuths - n)))) for n in NULLS]
+    on = np.abs(p.polar[nearest(p.azimuths)]) ** 2
+    away = [nearest(p.azimuths, n) for n in NULLS]
     leak = np.mean(np.abs(p.polar[away]) ** 2, axis=0) / np.maximum(on, 1e-30)
     contrast = tuple(float(-power_db(np.mean(leak[s.inside(b)]))) for b in OCTAVES)
     index = metrics.directivity_index_db(p.polar, p.azimuths)

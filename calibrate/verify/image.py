@@ -11,7 +11,7 @@ from sweetspot.calibrate.verify.comparison import BOTH, FAR, NEAR, Compared, Com
 from sweetspot.calibrate.verify.figures import MetricBuilder, band
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.measure.smooth import THIRD_OCTAVES
-from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.layout import nearest
 from sweetspot.rigs.units import Float, hertz
 
 DELAY_BAND = (200.0, 1500.0)
@@ -103,7 +103,7 @@ def of_phantom(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
 def of_beam(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     """Shape of the centre's beam outside its nulls."""
     inside, over = band(CONTRAST_BAND, prediction.polar_lowest)
-    on = int(np.argmin(np.abs(wrapped(prediction.azimuths))))
+    on = nearest(prediction.azimuths)
     ahead = Compared(*(x.picked(lambda v: v[on]) for x in c.around))
     shape = c.around.minus(ahead)
     lobe, gap = (shape.predicted.db > SHAPE_DB) & inside, shape.gap

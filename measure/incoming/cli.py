@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -70,7 +69,7 @@ def import_(
     from sweetspot.measure import folder, summary
     from sweetspot.measure.incoming import HeadWish, Wish, imported, sets
     from sweetspot.measure.session import Session
-    from sweetspot.rigs.load import find
+    from sweetspot.rigs.load import find, utc_now
     from sweetspot.rigs.rig_file import read
 
     known = described = read(find(rig)) if rig else None
@@ -92,7 +91,7 @@ def import_(
     with tracked("Importing", 2) as step:
         found = sets(path, wish)
         step(", ".join(s.kind for s in found))
-        made, notes = imported(found, str(path), unit, datetime.now(UTC), runs=runs, run=run, rig=described)
+        made, notes = imported(found, str(path), unit, utc_now(), runs=runs, run=run, rig=described)
         step(str(made))
     with Session.read(folder.session_file(made)) as session:
         data, lines = summary.of_session(session)

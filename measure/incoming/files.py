@@ -17,6 +17,7 @@ from sweetspot.measure.incoming.sofa_sets import HeadWish
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.share import standard_errors
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.layout import wrapped_deg
 from sweetspot.rigs.names import many
 from sweetspot.rigs.rig_file import EARS
 from sweetspot.rigs.storage import broken_off, mended_wave
@@ -142,7 +143,7 @@ def _angle(name: str) -> float | None:
 
 def _ring(degrees: Float, r: float, up: Float | float = 0.0) -> NDArray[np.void]:
     """Directions at azimuths and elevations ``up``, degrees, ``r`` m away."""
-    around = (degrees + 180.0) % 360.0 - 180.0
+    around = wrapped_deg(degrees)
     a, e = np.radians(around), np.radians(np.broadcast_to(up, around.shape))
     at = r * np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], axis=1)
     return np.array([(d, *place, 0.0, "polar") for d, place in zip(around, at, strict=True)], dtype=POSITION)
@@ -291,7 +292,7 @@ def _where(kind: SetName, entry: Entry) -> tuple[float, ...]:
     """Key that identifies a position."""
     if kind == "polar" and "azimuth_deg" in entry.place:
         up = round(_elevation(entry), 6)
-        return abs(up), up, float((entry.place["azimuth_deg"] + 180.0) % 360.0 - 180.0)
+        return abs(up), up, float(wrapped_deg(entry.place["azimuth_deg"]))
     if entry.position is not None:
         return (float(entry.position),)
     return tuple(entry.place.get(k, 0.0) for k in ("x", "y", "z", "yaw_deg", "azimuth_deg"))

@@ -8,6 +8,7 @@ import numpy as np
 
 from sweetspot.measure.impulse import elevations_deg, ring_rows
 from sweetspot.measure.incoming.imported_set import ImportedSet, judged_band
+from sweetspot.rigs.layout import wrapped_deg
 from sweetspot.rigs.units import Float
 
 GRID_DEG = (
@@ -122,6 +123,6 @@ def step_deg(azimuths: Float) -> float | None:
     for step in GRID_DEG:
         grid = np.arange(-180.0, 180.0 - 1e-9, step)
         if len(grid) == len(azimuths):
-            turned = np.sort((np.asarray(azimuths) + 180.0 + 1e-6) % 360.0 - 180.0)
+            turned = np.sort(wrapped_deg(np.asarray(azimuths) + 1e-6))
             return step if np.abs(turned - grid).max() < 1e-3 else None
     return None

@@ -13,6 +13,7 @@ from sweetspot.measure.plan import SetName
 from sweetspot.measure.share import standard_errors
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.layout import wrapped_deg
 from sweetspot.rigs.rig_file import EARS
 from sweetspot.rigs.storage import json_value
 from sweetspot.rigs.units import Float
@@ -257,8 +258,8 @@ def _turns(
     flat = np.flatnonzero(level)
     found: dict[float, tuple[int, ...]] = {}
     for turn in np.round(speakers[0] - azimuth[flat], 3):
-        turn = float(_wrapped(turn))
-        apart = np.abs(_wrapped(azimuth[flat][:, None] - (np.array(speakers) - turn)[None]))
+        turn = float(wrapped_deg(turn))
+        apart = np.abs(wrapped_deg(azimuth[flat][:, None] - (np.array(speakers) - turn)[None]))
         if abs(turn) <= TURN_DEG and (apart.min(axis=0) <= SAME_DEG).all():
             found[round(turn, 3) + 0.0] = tuple(int(flat[i]) for i in apart.argmin(axis=0))
     if not any(abs(t) < SAME_DEG for t in found) or len(found) < 2:
@@ -325,10 +326,6 @@ def _yaw(looks: Float) -> Float:
     return np.asarray(np.degrees(np.arctan2(-looks[:, 1], -looks[:, 0])))
 
 
-def _wrapped(degrees: Float | float) -> Float:
-    return np.asarray((np.asarray(degrees) + 180.0) % 360.0 - 180.0)
-
-
 def _away(seen: Float) -> float:
     return float(np.median(seen[:, 0]))
 
@@ -353,7 +350,7 @@ def _ring(seen: Float, file: SofaFile) -> tuple[np.ndarray, float]:
     r = np.linalg.norm(seen, axis=1)
     if r.min() <= 0.0:
         raise BadInput(f"{file.path}: a receiver is in the middle of the device; directions are undefined")
-    azimuth = _wrapped(np.degrees(np.arctan2(seen[:, 1], seen[:, 0])))
+    azimuth = wrapped_deg(np.degrees(np.arctan2(seen[:, 1], seen[:, 0])))
     rows = [(round(float(a), 9), *map(float, s), 0.0, "polar") for a, s in zip(azimuth, seen, strict=True)]
     return np.array(rows, dtype=POSITION), float(np.median(r))
 

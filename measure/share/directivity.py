@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.layout import wrapped_deg
 from sweetspot.rigs.units import P_REF, Float, power_db
 
 ORBIT_DEG = 10.0
@@ -219,7 +220,7 @@ def _ring(around: Orbit, driver: int, name: str) -> dict[int, Float]:
     """Power ``(frequency,)`` by angle in whole degrees, -180 to 170."""
     found: dict[int, Float] = {}
     for wanted in range(-180, 180, 10):
-        gap = np.abs((around.degrees - wanted + 180.0) % 360.0 - 180.0)
+        gap = np.abs(wrapped_deg(around.degrees - wanted))
         if gap.min() > 0.5:
             raise BadInput(
                 f"CTA-2034 needs a direction every {ORBIT_DEG:g} degrees: none at {wanted} degrees in the {name} "

@@ -24,7 +24,7 @@ from reference.beam_bound import beam_bound
 from sweetspot.calibrate.design import BeamDesign
 from sweetspot.calibrate.filters.beam import beamform, harmonics
 from sweetspot.rigs.acoustics.sphere import field
-from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.layout import nearest, wrapped
 from sweetspot.rigs.units import from_db, power_db
 
 RADIUS, FAR = 0.0875, 2.0
@@ -95,7 +95,7 @@ def text(found: list[tuple[float, float, float]]) -> str:
 
 def bounds(h: np.ndarray, around: np.ndarray, design: BeamDesign) -> str:
     x = np.moveaxis(h, 2, 0)
-    ahead = x[:, :, beamform.nearest(around, 0.0)]
+    ahead = x[:, :, nearest(around)]
     away = np.degrees(np.abs(wrapped(around)))
     off = np.where(np.abs(away - 90.0) <= 10.1, 1.0, 0.0)
     quiet = np.einsum("fmi,fni,i->fmn", x.conj(), x, off / off.sum())
@@ -170,7 +170,7 @@ def sparse() -> list[str]:
         h, at, cost = plant(UNITS[5], around), plant(UNITS[5], DENSE), np.ones((len(F), 5))
         scale = np.sqrt(np.mean(np.abs(h) ** 2, axis=1, keepdims=True) / 2.0)
         h = h + noise * scale * (RNG.standard_normal(h.shape) + 1j * RNG.standard_normal(h.shape))
-        wanted = wanted_of(h, beamform.nearest(around, 0.0))
+        wanted = wanted_of(h, nearest(around))
         raw = beamform.steer(h, around, F, cost, design_of(5), wanted)
         encoded = harmonics.encode(h, around, np.zeros(len(around)), K, RADIUS, max(noise**2, 1e-3))
         smooth = beamform.steer_harmonic(encoded, F, cost, design_of(5), wanted)

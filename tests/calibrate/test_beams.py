@@ -11,7 +11,7 @@ from sweetspot.calibrate.filters import fir, leastsquares
 from sweetspot.calibrate.filters.beam import beamform, handover, harmonics
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.layout import nearest, wrapped
 from sweetspot.rigs.units import db, power_db
 from tests.reference.beam_bound import beam_bound
 
@@ -51,7 +51,7 @@ def test_beam_points_in_its_direction(angle: float) -> None:
     around = ring(5.0)
     h = drivers(FIVE, around)
     design = WIDE.model_copy(update={"angle_deg": angle, "nulls_deg": (angle + 100.0, angle - 110.0)})
-    ahead = beamform.nearest(around, angle)
+    ahead = nearest(around, np.radians(angle))
     beam = beamform.steer(h, around, F, np.ones((len(F), 5)), design, loudest(h, ahead))
     power = pattern(beam.w)
     nulls = (away(angle + 100.0) <= 10.0) | (away(angle - 110.0) <= 10.0)
@@ -67,7 +67,7 @@ def test_two_drivers_a_wavelength_apart_do_not_split_the_beam() -> None:
     """Opposite phase has more power in the lobe than at ±90°, with nothing on axis: two lobes beside the listener."""
     around, apart = ring(5.0), np.array([0.15, -0.15])
     h = np.exp(1j * K * (apart[:, None] * np.sin(around))[..., None])
-    ahead = beamform.nearest(around, 0.0)
+    ahead = nearest(around)
     beam = beamform.steer(h, around, F, np.ones((len(F), 2)), WIDE, np.ones(len(F), dtype=np.complex128))
     power = power_db(np.abs(np.einsum("dif,fd->if", h, beam.w)) ** 2)
     assert np.min(power[ahead]) > -3.1
@@ -79,7 +79,7 @@ def test_two_drivers_a_wavelength_apart_do_not_split_the_beam() -> None:
 def test_without_nulls_all_beyond_the_lobe_is_quiet(angle: float) -> None:
     around, design = ring(5.0), WIDE.model_copy(update={"angle_deg": angle, "nulls_deg": ()})
     h = drivers(FIVE, around)
-    given = (h, around, F, np.ones((len(F), 5)), design, loudest(h, beamform.nearest(around, angle)))
+    given = (h, around, F, np.ones((len(F), 5)), design, loudest(h, nearest(around, np.radians(angle))))
     power = pattern(beamform.steer(*given).w)
     behind = power[away(angle) > design.lobe_deg + 25.0].mean(axis=0)
     assert np.median(power_db(power[away(angle) <= 2.0].mean(axis=0) / behind)) > 8.0
@@ -110,12 +110,12 @@ def test_several_beams_are_each_as_loud_as_asked() -> None:
     designs = [WIDE.model_copy(update={"angle_deg": a, "nulls_deg": (a + 105.0, a - 105.0)}) for a in angles]
     beams = [
         beamform.steer(
-            h, around, F, np.ones((len(F), 5)), d, np.abs(h[:, beamform.nearest(around, d.angle_deg)]).max(axis=0)
+            h, around, F, np.ones((len(F), 5)), d, np.abs(h[:, nearest(around, np.radians(d.angle_deg))]).max(axis=0)
         )
         for d in designs
     ]
     for angle, beam in zip(angles, beams, strict=True):
-        ahead = h[:, beamform.nearest(around, angle)]
+        ahead = h[:, nearest(around, np.radians(angle))]
         heard = np.abs(np.einsum("df,fd->f", ahead, beam.w))
         assert db(heard / np.abs(ahead).max(axis=0)) == pytest.approx(0.0, abs=0.1)
 
@@ -238,7 +238,7 @@ def test_a_room_gives_back_less_of_a_beam_that_knows_it(form: str) -> None:
     paths = rng.standard_normal((len(F), 5, 8)) + 1j * rng.standard_normal((len(F), 5, 8))
     late = np.einsum("fmk,fnk->fmn", paths.conj(), paths * np.array([3.0, 1.0, 0.3, 1.0, 2.0])[:, None])
     late = 0.5 * (late + np.conj(np.swapaxes(late, 1, 2))) + 9.0 * np.eye(5)
-    ahead = beamform.nearest(around, 0.0)
+    ahead = nearest(around)
     wanted, axis = loudest(h, ahead), h[:, ahead].T
 
     def beam(known: NDArray[np.complex128] | None) -> NDArray[np.complex128]:

@@ -12,6 +12,7 @@ from sweetspot.calibrate.filters.fir import causal
 from sweetspot.calibrate.filters.sides import anchored, multiplier, pair, ratio
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.rigs.acoustics.sphere import field
+from sweetspot.rigs.layout import nearest
 from sweetspot.rigs.units import Complex, power_db
 
 LEAST = 0.1
@@ -134,7 +135,7 @@ def unit_on_a_sphere(f: np.ndarray) -> np.ndarray:
 def test_a_beam_in_relative_form_keeps_its_axis_and_has_its_nulls() -> None:
     f = np.linspace(0.0, 8000.0, 161)
     h = unit_on_a_sphere(f)
-    ahead = h[:, beamform.nearest(AROUND, 0.0)]
+    ahead = h[:, nearest(AROUND)]
     wanted = np.abs(ahead).max(axis=0) * np.exp(1j * np.angle(ahead.sum(axis=0)))
     regions = beamform.ring(h, AROUND, STEERED)
     given = (regions, f, np.ones((len(f), 4)), STEERED, wanted, [(1, 2)])
@@ -154,7 +155,7 @@ def test_a_beam_in_relative_form_keeps_its_axis_and_has_its_nulls() -> None:
 def test_where_nothing_is_quieted_the_relative_beam_is_the_drivers_in_front() -> None:
     f = np.linspace(0.0, 8000.0, 161)
     h, lax = unit_on_a_sphere(f), STEERED.model_copy(update={"target_db": ((150.0, -60.0), (12000.0, -60.0))})
-    ahead = h[:, beamform.nearest(AROUND, 0.0)]
+    ahead = h[:, nearest(AROUND)]
     wanted = ahead[1] + ahead[2]
     regions = beamform.ring(h, AROUND, lax)
     w0 = handover.alone(regions.ahead, wanted, f, lax, [(1, 2)])

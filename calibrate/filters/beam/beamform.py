@@ -13,7 +13,7 @@ from sweetspot.calibrate.filters.beam.harmonics import Encoded, towards
 from sweetspot.calibrate.filters.systems import Pencil, on_diagonal, packed
 from sweetspot.rigs.acoustics import half_cosine
 from sweetspot.rigs.arrays import Rows, crossing
-from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.layout import nearest, wrapped
 from sweetspot.rigs.units import Complex, Float, from_db, power_db
 
 HALVINGS = 26
@@ -159,7 +159,7 @@ def ring(h: Complex, azimuths: Float, design: BeamDesign) -> Regions:
     return Regions(
         x[:, :, inside],
         lobe[inside],
-        x[:, :, nearest(azimuths, design.angle_deg)],
+        x[:, :, nearest(azimuths, np.radians(design.angle_deg))],
         covariance(x[:, :, off > 0.0], off[off > 0.0]),
     )
 
@@ -283,11 +283,6 @@ def allowed(ahead: Complex, wanted: Complex, design: BeamDesign) -> Float:
     """Largest effort ``w^H Q w (frequency,)``: that of the loudest driver alone on axis, and the limit over it."""
     loudest = np.max(np.abs(ahead) ** 2, axis=1)
     return np.asarray(float(from_db(design.effort_db)) ** 2 * np.abs(wanted) ** 2 / np.maximum(loudest, 1e-300))
-
-
-def nearest(azimuths: Float, angle_deg: float) -> int:
-    """The measured direction nearest to an angle."""
-    return int(np.argmin(np.abs(wrapped(azimuths - np.radians(angle_deg)))))
 
 
 def _least(line: Pencil, wanted: Float) -> Float:
