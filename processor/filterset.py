@@ -230,6 +230,10 @@ class FilterSet:
             headroom_db=self.headroom_db - float(db(gain)),
         )
 
+    def without_upmix(self) -> FilterSet:
+        """The form of a processor without an upmix: left and right; the common signal stays a phantom centre."""
+        return replace(self, upmix=replace(self.upmix, method="off"))
+
     def response(self, f: Float) -> Float:
         """Complex response ``(program, driver, len(f))`` at frequencies ``f`` Hz.
 

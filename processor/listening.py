@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,7 @@ def dummy_head(path: Path) -> DummyHead:
 
 def unprocessed(filters: FilterSet, head: DummyHead) -> FilterSet:
     """Plain stereo, as loud at the near ears as the filters play it."""
-    return replace(bypass(filters, head.plain), upmix=replace(filters.upmix, method="off"))
+    return bypass(filters, head.plain).without_upmix()
 
 
 def before_beside(out: Path) -> Path:

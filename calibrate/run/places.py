@@ -12,7 +12,6 @@ from sweetspot.calibrate.bank import SideFigures, VerifiedBank, VerifiedPlace, c
 from sweetspot.calibrate.plant import corrected
 from sweetspot.calibrate.run.kept import bank_figures, fitted_of, kept_bank
 from sweetspot.calibrate.run.verification import Tracker, engine_of, new_file
-from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.calibrate.verify import verification
 from sweetspot.measure import run as hardware
 from sweetspot.measure.folder import session_file
@@ -105,7 +104,7 @@ def plan_at(rig: Description, bank: FilterBank, row: int, second: Float) -> Plan
     share = float(from_db(min(limit, 0.0))) * min(1.0, nearest / rig.ears.distance_m)
     each = [
         verification.sources_of(rig, filters, engine_of(filters), played, ("left", "right"), share=share)
-        for filters in map(deployed.stereo_form, (bank.at(row), bank.home))
+        for filters in (bank.at(row).without_upmix(), bank.home.without_upmix())
     ]
     sources = Sources(
         "program",

@@ -6,7 +6,7 @@ R)``, which narrows sounds on one side; the adaptive upmix extracts the centre f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,10 @@ CENTRE = PANS.index(0.0)
 
 def forms(filters: FilterSet) -> list[tuple[str, FilterSet]]:
     """The forms by name, each as a filter set, without an upmix if the form has none."""
-
-    def alone(made: FilterSet) -> FilterSet:
-        return replace(made, upmix=replace(made.upmix, method="off"))
-
     shares = sorted({LINEAR_SHARE, 0.5})
     return [
-        ("plain stereo, no centre program", alone(filters)),
-        *((f"linear, C = {a:g} (L + R)", alone(linear(filters, a))) for a in shares),
+        ("plain stereo, no centre program", filters.without_upmix()),
+        *((f"linear, C = {a:g} (L + R)", linear(filters, a).without_upmix()) for a in shares),
         (f"adaptive upmix, {filters.upmix.method}", filters),
     ]
 

@@ -40,7 +40,7 @@ class Deployed:
     name
         One of :data:`THROUGH`.
     filters
-        In the form that it runs, see :func:`stereo_form`.
+        In the form that it runs, see :meth:`FilterSet.without_upmix`.
     inputs
         Output channels that feed it left and right, counted from 1; ``None`` for our own engine, which is no hardware.
     exported
@@ -128,7 +128,7 @@ def choose(
             f"rig {rig.name!r} has no program outputs, which feed {name}: add to its [interface] "
             "program = { left = 11, right = 12 }"
         )
-    form, lowered_db, _ = without_guard(filters if upmixes or whole else stereo_form(filters), runs or name)
+    form, lowered_db, _ = without_guard(filters if upmixes or whole else filters.without_upmix(), runs or name)
     return Deployed(name, form, (program.left, program.right), exported, lowered_db)
 
 
@@ -147,11 +147,6 @@ def unguarded_level(level_db: float, through: ProcessorUsed | None, filters: Fil
         f"; an export to an engine without a guard is lowered by {lowered_db:.1f} dB: if the device runs one, verify "
         "with --runs ENGINE"
     )
-
-
-def stereo_form(filters: FilterSet) -> FilterSet:
-    """The form of a processor without an upmix: left and right; the common signal stays a phantom centre."""
-    return replace(filters, upmix=replace(filters.upmix, method="off"))
 
 
 def predicted(prediction: Prediction, deployed: FilterSet, polar: MeasuredSet) -> Prediction:
@@ -263,7 +258,7 @@ def understood(
         return ReadVerification(*heard, prediction, filters, None)
     late, lowered_db = float(attributes["latency_samples"]), float(attributes.get("lowered_db", 0.0))
     through = ProcessorUsed(attributes["name"], attributes["form"], late, filters.fs, lowered_db)
-    filters = stereo_form(filters) if through.form == "stereo" else filters
+    filters = filters.without_upmix() if through.form == "stereo" else filters
     if through.name != OWN:
         rest = rest_of(heard[0].ir, measured[0].ir, filters, share_of(filters))
         ears, polar = (replace(one, ir=earlier(one.ir, rest)) for one in heard)

@@ -112,7 +112,7 @@ def through_device(
 
 def test_a_device_that_runs_an_export_without_a_guard_is_as_loud_as_that(here: Path, crooked_text: str) -> None:
     """With --runs it passes; without, the verdict names the option."""
-    lowered = lambda filters: without_guard(deployed.stereo_form(filters), "brutefir")[0]  # noqa: E731
+    lowered = lambda filters: without_guard(filters.without_upmix(), "brutefir")[0]  # noqa: E731
     found = through_device(here, crooked_text, lowered)
     assert (found.verdict, found.causes[0].name) == ("fail", "level"), found.causes
     assert "if the device runs one, verify with --runs ENGINE" in found.causes[0].text
