@@ -13,7 +13,7 @@ variances. Figures of many cells (a mean, a percentile, the worst) are drawn: th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +31,9 @@ SEED = 20260301
 
 NEPER = 10.0 / float(np.log(10.0))
 """dB in one unit of relative power."""
+
+MOST_PUSHED = 0.1
+"""Least share of a measured far ear's power that is taken as its own and not the noise's."""
 
 NINETY = 1.6449
 """Standard deviations from the middle to the 5th and to the 95th percentile."""
@@ -74,19 +77,24 @@ class BandLevels:
         between what is left at the far ear and a path's error differs, so that one driver's error, even the same
         everywhere, pushes some places up and others down: drawn on measured units, means over positions scatter as if
         positions were independent.
+    pushed
+        What the power of noise is expected to have added to ``db``: at a cancelled ear it is no small part.
     """
 
     db: Float
     own: Float
     shared: Float
+    pushed: Float = field(default_factory=lambda: np.zeros(()))
 
     def picked(self, pick: Callable[[Float], Float]) -> BandLevels:
         """Some of them, in another order."""
-        return BandLevels(pick(self.db), pick(self.own), pick(self.shared))
+        pushed = np.broadcast_to(self.pushed, self.db.shape)
+        return BandLevels(pick(self.db), pick(self.own), pick(self.shared), pick(pushed))
 
     def __sub__(self, other: BandLevels) -> BandLevels:
         """Differences of levels whose errors are independent."""
-        return BandLevels(self.db - other.db, np.hypot(self.own, other.own), np.hypot(self.shared, other.shared))
+        own, shared = np.hypot(self.own, other.own), np.hypot(self.shared, other.shared)
+        return BandLevels(self.db - other.db, own, shared, self.pushed - other.pushed)
 
     @property
     def u(self) -> Float:
@@ -163,7 +171,7 @@ def spread(figure: Callable[[Float], Float], cells: BandLevels) -> float:
     """Standard uncertainty of a figure of many cells, by draws that are the same each time.
 
     By how much the figure scatters, and by how much errors push it to one side: the worst of many cells gets worse by
-    noise alone.
+    noise alone, and noise at a cancelled ear takes from the cancellation.
 
     Parameters
     ----------
@@ -172,8 +180,9 @@ def spread(figure: Callable[[Float], Float], cells: BandLevels) -> float:
     cells
         Their own errors are independent; the shared ones are the same in all bands (the last axis).
     """
-    found = _draws(figure, cells)
-    return float(np.hypot(np.std(found), np.mean(found) - float(figure(cells.db))))
+    found, value = _draws(figure, cells), float(figure(cells.db))
+    pushed = value - float(figure(cells.db - cells.pushed))
+    return float(np.sqrt(np.var(found) + (np.mean(found) - value) ** 2 + pushed**2))
 
 
 def by_noise_alone(figure: Callable[[Float], Float], gap: BandLevels, coverage: float) -> float:
@@ -232,7 +241,9 @@ def _ratio(on: UncertainResponse, away: Sequence[UncertainResponse], f: Float, s
     mean = np.maximum(band_means(leak, f), 1e-300)
     own, shared = (band_means(variance(name), f) for name in ("noise", "shared"))
     count = independent(f, seconds)
-    return BandLevels(-power_db(mean), NEPER * np.sqrt(own / count) / mean, NEPER * np.sqrt(shared) / mean)
+    added = band_means(np.mean([k.noise for k in away], axis=0) / below, f)
+    pushed = power_db(np.maximum(mean - added, MOST_PUSHED * mean) / mean)
+    return BandLevels(-power_db(mean), NEPER * np.sqrt(own / count) / mean, NEPER * np.sqrt(shared) / mean, pushed)
 
 
 def _spread_of(known: UncertainResponse, name: str) -> Float:
