@@ -22,14 +22,18 @@ INSTALL = echo "Installing packages in $(VENV)"; \
 
 .PHONY: demo test lint mutants faults soak bench bench-short profile debian links clean
 .DELETE_ON_ERROR:
+# Where it is set, each of the hundreds of programs that the tests start would parse all its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 demo: $(VENV)/.ready
 	$(BIN)/sweetspot demo
 
-# What keeps time with an audio server runs by itself, the rest on every core.
+# What keeps time with an audio server mostly waits. The rest runs beside it on every core, and yields to it (nice).
 test: debian $(VENV)/.ready-dev
-	$(ONE) $(BIN)/python -m pytest -n auto --dist loadfile -m "not server"
-	$(ONE) $(BIN)/python -m pytest -m server
+	@log=$$(mktemp); $(ONE) $(BIN)/python -m pytest -m server > $$log 2>&1 & server=$$!; trap "kill $$!" INT TERM; \
+	$(ONE) nice -n 5 $(BIN)/python -m pytest -n auto --dist loadfile -m "not server"; rest=$$?; \
+	echo "Tests with an audio server, which ran beside these:"; \
+	wait $$server; served=$$?; cat $$log; rm -f $$log; exit $$((rest | served))
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
