@@ -121,6 +121,10 @@ class LiveStream:
 
     def _begin(self, work: Callable[[], None]) -> None:
         who = repr(self.output.name)
+        if "JACK" in self.output.hostapi:
+            with suppress(HardwareTrouble):
+                self._bay = self._held.enter_context(patchbay.opened())
+                self._check_alone(self._bay)
         try:
             library.call(work, who)
         except self._sd.PortAudioError as fault:
@@ -131,9 +135,15 @@ class LiveStream:
                 ) from fault
             library.give_up()
             raise HardwareTrouble(f"{who} does not open: {fault}") from fault
-        if "JACK" in self.output.hostapi:
-            with suppress(HardwareTrouble):
-                self._bay = self._held.enter_context(patchbay.opened())
+
+    def _check_alone(self, bay: Patchbay) -> None:
+        """Refuse channels that another program plays into: both together would pass the drivers' limits."""
+        for port in bay.playback(self.output.name)[: self.wanted.outputs]:
+            if sources := bay.sources(port):
+                raise BadInput(
+                    f"{sources[0]} plays into {port}: together with this the drivers could get more than the rig "
+                    f"allows. End that program, or disconnect it: jack_disconnect {sources[0]} {port}"
+                )
 
     @property
     def gone(self) -> str:

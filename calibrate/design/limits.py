@@ -54,6 +54,9 @@ class Limits(Table):
     """Largest latency from stereo input to loudspeaker."""
     distortion: Level = -30.0
     """Largest total harmonic distortion in any octave, re the fundamental."""
+    treble: Level = 3.0
+    """Largest loss of level re the prediction in any third octave from 10 to 16 kHz, mean over positions and ears; not
+    judged where the unit plays nothing."""
     guard: Level = 0.1
     """Largest sample at a processor's outputs, re the ceiling, for a programme that needs its guard."""
     side_azimuth: Angle = 7.0

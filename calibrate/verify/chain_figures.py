@@ -1,4 +1,4 @@
-"""Judged metrics of the chain from stereo input to ear: latency and distortion."""
+"""Judged metrics of the chain from stereo input to ear: latency, distortion and treble."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.design import Limits
+from sweetspot.calibrate.plant import PLAYED_DB
 from sweetspot.calibrate.verify.diagnose import causes as diagnosis
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.through import OWN
-from sweetspot.calibrate.verify.verification import STIMULI, ProcessorUsed
+from sweetspot.calibrate.verify.verification import STIMULI, ProcessorUsed, Verification
 from sweetspot.measure.distortion import Distortion
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, thirds_within
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.units import db
+from sweetspot.rigs.units import Complex, Float, db, power_db
 
 CAUSES = {
     "guard": (
@@ -31,6 +33,11 @@ CAUSES = {
         diagnosis.DISTORTION,
         "a driver or an amplifier is overloaded or damaged: harmonics of {heard:.1f} dB, {limit:.3g} dB are allowed",
     ),
+    "treble": (
+        diagnosis.TREBLE,
+        "the treble is {heard:.1f} dB low, {limit:.3g} dB are allowed: a low-pass or a resampler in the chain, "
+        "tweeters, or a microphone",
+    ),
     "latency": (
         diagnosis.LATENCY,
         "the processor is late: {heard:.1f} ms in all, {predicted:.1f} ms of it the filters': smaller buffers",
@@ -38,8 +45,14 @@ CAUSES = {
 }
 """Cause of each metric that is no difference from the prediction: its name, and what it says."""
 
+TREBLE_HZ = 8900.0
+"""Third octaves from here on lie above those of all other metrics: their phase depends on millimetres."""
+
 OCTAVES_HZ = (250.0, 4000.0)
 """Centres of the octaves in which distortion is judged: harmonics of higher ones leave the band."""
+
+MIDDLE_HZ = 1000.0
+"""Third octaves from here on show how loud a unit is where it plays."""
 
 NEAR = {"left": (0,), "right": (1,), "both": (0, 1)}
 """Ears at which each stimulus is measured."""
@@ -60,6 +73,38 @@ def latency(filters: FilterSet, through: ProcessorUsed | None, limits: Limits) -
         f"{what} Sound more than 125 ms late is noticed with a picture (ITU-R BT.1359).",
         limits, predicted=own, heard=late,
     )  # fmt: skip
+
+
+def treble(found: Verification, top_hz: float, limits: Limits) -> list[Metric]:
+    """Level lost in the worst third octave from :data:`TREBLE_HZ` and stimulus; nothing where none of them plays.
+
+    Parameters
+    ----------
+    found
+        With the responses that were predicted and heard, ``(position, ear, stimulus, frequency)``.
+    top_hz
+        Where the session's band ends.
+    """
+    centres = thirds_within(TREBLE_HZ, min(top_hz, float(found.f[-1])))
+    middle = THIRD_OCTAVES[THIRD_OCTAVES >= MIDDLE_HZ]
+
+    def level_db(x: Complex, at: Float) -> Float:
+        return np.asarray(power_db(band_means((np.abs(x) ** 2).mean(axis=(0, 1)), found.f, at)))
+
+    if not len(centres):
+        return []
+    want, got = level_db(found.predicted, centres), level_db(found.heard, centres)
+    usual = np.median(level_db(found.predicted, middle), axis=-1, keepdims=True)
+    lost = np.where(want > usual - PLAYED_DB, want - got, -np.inf)
+    stimulus, worst = np.unravel_index(int(np.argmax(lost)), lost.shape)
+    if not np.isfinite(lost[stimulus, worst]):
+        return []
+    names = list(STIMULI)
+    explanation = (
+        f"Loss of level re the prediction, mean over positions and ears, the worst third octave from {centres[0]:g} to "
+        f"{centres[-1]:g} Hz of {', '.join(names)}; here {names[stimulus]}, {centres[worst]:g} Hz."
+    )
+    return [Metric.of("treble", explanation, limits, predicted=None, heard=float(lost[stimulus, worst]))]
 
 
 def guard(excess_db: float, limits: Limits) -> Metric:

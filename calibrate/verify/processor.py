@@ -228,6 +228,7 @@ class ReadVerification:
         """
         found = verification.judge(self.ears, self.polar, measured, self.prediction, self.filters, limits)
         more = [chain_figures.latency(self.filters, self.through, limits)]
+        more += chain_figures.treble(found, measured.ir.band[1], limits)
         more += [chain_figures.distortion(self.distortion, limits)] if self.distortion else []
         more += [chain_figures.guard(self.guard_db, limits)] if self.guard_db is not None else []
         found = replace(found, metrics=(*found.metrics, *more))

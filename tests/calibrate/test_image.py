@@ -143,6 +143,31 @@ def test_latency_is_the_filters_and_the_processors() -> None:
     assert slow.text == "latency: 125.0 ms, at most 100 ms is needed"
 
 
+@pytest.mark.parametrize(("stimulus", "hz"), [(0, 10000.0), (1, 12500.0), (2, 16000.0)])
+def test_treble_that_is_lost_fails_by_itself(stimulus: int, hz: float) -> None:
+    """A low-pass that begins above all other metrics; what the unit does not play is not missed."""
+    want = predicted()
+    found = verification(want, want)
+    (whole,) = chain_figures.treble(found, 20000.0, LIMITS)
+    assert whole.heard == pytest.approx(0.0, abs=1e-9)
+    assert whole.verdict == "pass"
+    quiet = want.copy()
+    quiet[:, :, stimulus, 0.88 * hz < F] *= 0.5
+    (lost,) = chain_figures.treble(verification(want, quiet), 20000.0, LIMITS)
+    assert (lost.heard, lost.verdict) == (pytest.approx(6.02, abs=0.1), "fail")
+    assert f"here {('left', 'right', 'both')[stimulus]}" in lost.explanation
+    (cause,) = chain_figures.causes([lost])
+    assert (cause.name, cause.text[:27]) == ("treble", "the treble is 6.0 dB low, 3")
+    assert chain_figures.treble(verification(want, quiet), 11000.0, LIMITS) == []
+    dull = want.copy()
+    dull[..., F > 8900.0] *= 0.05
+    assert chain_figures.treble(verification(dull, 0.1 * dull), 20000.0, LIMITS) == []
+
+
+def verification(want: np.ndarray, got: np.ndarray) -> Verification:
+    return Verification(F, want, got, around(), around(), AZIMUTHS, ())
+
+
 def row(thd: float | None, floor: float) -> dict[str, object]:
     return {"stimulus": "left", "ear": 0, "hz": 500.0, "thd_percent": thd, "floor_percent": floor}
 

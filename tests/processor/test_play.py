@@ -147,6 +147,22 @@ def test_what_cannot_be_played_is_reported(
     assert message in done.stderr
 
 
+def test_a_device_that_another_program_plays_into_is_refused(
+    card: Any, music: Path, in_server: Callable[..., None]
+) -> None:
+    """Two at the ceiling are 6 dB above it; so is a program that is played from, and connected to the device too."""
+    in_server(card)
+    other = Played(np.zeros((1, 1)), 0)
+    with patchbay.opened() as bay:
+        third = bay.playback("crooked-card")[2]
+    other.connect(other.feeds[0].name, third)
+    done = play(card, music, str(music / "in.wav"), "--device", "crooked-card", "--block", "512", "--seconds", "1")
+    other.client.close()
+    assert done.returncode == 2, done.stderr
+    assert f"player:out_0 plays into {third}" in done.stderr
+    assert f"jack_disconnect player:out_0 {third}" in done.stderr
+
+
 def test_ctrl_c_ends_it_cleanly_and_leaves_nobody_behind(card: Any, music: Path) -> None:
     process = subprocess.Popen(
         looped(music, "crooked-card"), env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

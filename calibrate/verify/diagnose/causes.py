@@ -65,8 +65,8 @@ class Cause:
         return "as predicted" if self.name == DESIGN else f"explains {self.percent:.0f} % of the difference"
 
 
-GUARD_OFF, NOISE, DISTORTION, LATENCY = MEASURED = ("guard off", "noise", "distortion", "latency")
-"""Causes that a metric of the chain states by itself: they are no differences from the prediction."""
+GUARD_OFF, NOISE, DISTORTION, LATENCY, TREBLE = MEASURED = ("guard off", "noise", "distortion", "latency", "treble")
+"""Causes that a metric of the chain states by itself: no difference from the prediction in :data:`residual.BAND`."""
 
 DESIGN = "design"
 """The unit is good: its design cannot meet the limits."""
