@@ -38,14 +38,12 @@ ENOUGH = 1e-6
 """The residual over that of the start at which the iteration ends."""
 
 
-def side(
-    both: Sides, which: int, W: Complex, f: Float, cost: Cost, wish: FilterDesign, *, slopes: Float | None = None
-) -> Float:
+def side(both: Sides, which: int, W: Complex, f: Float, cost: Cost, wish: FilterDesign) -> Float:
     """Filters ``(driver, tap)`` of one side's wanted weights ``W (frequency, driver)``, already harmless outside.
 
     ``W`` may carry the virtual stereo and a delay: an error in it costs what it would cost in the bare design.
     """
-    return fitted(W, side_weighing(both, which, f, cost, wish, slopes=slopes), wish.taps, wish.delay)
+    return fitted(W, side_weighing(both, which, f, cost, wish), wish.taps, wish.delay)
 
 
 def side_weighing(
@@ -56,21 +54,11 @@ def side_weighing(
     return stopped(confined(eased(A, slopes), f, *wish.band_hz), slopes)
 
 
-def beam(W: Complex, weighing: Complex, f: Float, wish: FilterDesign, slopes: Float | None = None) -> Float:
-    """Filters ``(driver, tap)`` of a beam's wanted weights ``W (frequency, driver)``, already harmless outside.
-
-    Parameters
-    ----------
-    weighing
-        What an error costs, see :class:`sweetspot.calibrate.filters.beam.beamform.Beam`; every octave has the same
-        weight.
-    """
-    return fitted(W, beam_weighing(weighing, f, wish, slopes), wish.taps, wish.delay)
-
-
 def beam_weighing(weighing: Complex, f: Float, wish: FilterDesign, slopes: Float | None = None) -> Complex:
-    """What an error of a beam's weights costs with every octave alike ``(frequency, driver, driver)``, see
-    :func:`beam`."""
+    """What an error of a beam's weights costs with every octave alike ``(frequency, driver, driver)``.
+
+    ``weighing`` is that of :class:`sweetspot.calibrate.filters.beam.beamform.Beam`.
+    """
     A = weighing / np.maximum(f, LOWEST_HZ)[:, None, None]
     return stopped(confined(eased(A, slopes), f, *wish.band_hz), slopes)
 

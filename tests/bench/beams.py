@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from reference.beam_bound import beam_bound
+from reference.beam_bound import beam_bound, steered
 
 from sweetspot.calibrate.design import BeamDesign
 from sweetspot.calibrate.filters.beam import beamform, harmonics
@@ -141,7 +141,7 @@ def table() -> list[str]:
     for count, at in UNITS.items():
         h, truth, design = plant(at, around), plant(at, DENSE), design_of(count)
         heard = h * errors(h.shape[:2], 0.25)
-        w = beamform.steer(heard, around, F, np.ones((len(F), count)), design, wanted_of(heard, 36)).w
+        w = steered(heard, around, F, np.ones((len(F), count)), design, wanted_of(heard, 36)).w
         found, drifted = figures(w, truth), figures(w, truth * errors((count, 1), 0.5))
         print(f"{count} drivers             {text(found)}")
         print(f"  after 0.5 dB of drift {text(drifted)}")
@@ -171,7 +171,7 @@ def sparse() -> list[str]:
         scale = np.sqrt(np.mean(np.abs(h) ** 2, axis=1, keepdims=True) / 2.0)
         h = h + noise * scale * (RNG.standard_normal(h.shape) + 1j * RNG.standard_normal(h.shape))
         wanted = wanted_of(h, nearest(around))
-        raw = beamform.steer(h, around, F, cost, design_of(5), wanted)
+        raw = steered(h, around, F, cost, design_of(5), wanted)
         encoded = harmonics.encode(h, around, np.zeros(len(around)), K, RADIUS, max(noise**2, 1e-3))
         smooth = beamform.steer_harmonic(encoded, F, cost, design_of(5), wanted)
         rows = [[c for c, *_ in figures(b.w, at)] for b in (raw, smooth)]

@@ -80,7 +80,10 @@ def main() -> int:
         both = pair.steer(plant, 0, cost, CrosstalkDesign())
         t_sides = timed(lambda p=plant, c=cost: pair.steer(p, 0, c, CrosstalkDesign()))
         t_beam = timed(
-            lambda p=plant, h=polar, a=around, c=cost: beamform.steer(h, a, p.f, c, BeamDesign(), h[0, 36]), 1
+            lambda p=plant, h=polar, a=around, c=cost: beamform.solve(
+                beamform.ring(h, a, BeamDesign()), p.f, c, BeamDesign(), h[0, 36]
+            ),
+            1,
         )
         t_fir = timed(
             lambda b=both, p=plant, c=cost, x=wish: [leastsquares.side(b, i, b.w[i], p.f, c, x) for i in (0, 1)]

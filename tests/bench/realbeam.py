@@ -85,7 +85,7 @@ def beam_designs(h: np.ndarray, f: np.ndarray, fitted: np.ndarray) -> dict[str, 
     some, around, count = h[:, fitted], np.radians(DEGREES[fitted]), len(h)
     ahead = np.moveaxis(h[:, 0], 1, 0)
     wanted = h[:3, 0].sum(axis=0)
-    ours = beamform.steer(some, around, f, np.ones((len(f), count)), BEAM, wanted).w
+    ours = beamform.solve(beamform.ring(some, around, BEAM), f, np.ones((len(f), count)), BEAM, wanted).w
     x, (_, off) = np.moveaxis(some, 2, 0), beamform.directions(around, BEAM)
     quiet = np.einsum("fmi,fni,i->fmn", x.conj(), x, off)
     quiet += 1e-9 * np.trace(quiet, axis1=1, axis2=2).real[:, None, None] * np.eye(count)

@@ -13,7 +13,7 @@ from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import nearest, wrapped
 from sweetspot.rigs.units import db, power_db
-from tests.reference.beam_bound import beam_bound
+from tests.reference.beam_bound import beam_bound, steered
 
 RADIUS, FAR = 0.0875, 2.0
 F = np.geomspace(300.0, 3000.0, 24)
@@ -52,7 +52,7 @@ def test_beam_points_in_its_direction(angle: float) -> None:
     h = drivers(FIVE, around)
     design = WIDE.model_copy(update={"angle_deg": angle, "nulls_deg": (angle + 100.0, angle - 110.0)})
     ahead = nearest(around, np.radians(angle))
-    beam = beamform.steer(h, around, F, np.ones((len(F), 5)), design, loudest(h, ahead))
+    beam = steered(h, around, F, np.ones((len(F), 5)), design, loudest(h, ahead))
     power = pattern(beam.w)
     nulls = (away(angle + 100.0) <= 10.0) | (away(angle - 110.0) <= 10.0)
     contrast = power_db(power[away(angle) <= 2.0].mean(axis=0) / power[nulls].mean(axis=0))
@@ -68,7 +68,7 @@ def test_two_drivers_a_wavelength_apart_do_not_split_the_beam() -> None:
     around, apart = ring(5.0), np.array([0.15, -0.15])
     h = np.exp(1j * K * (apart[:, None] * np.sin(around))[..., None])
     ahead = nearest(around)
-    beam = beamform.steer(h, around, F, np.ones((len(F), 2)), WIDE, np.ones(len(F), dtype=np.complex128))
+    beam = steered(h, around, F, np.ones((len(F), 2)), WIDE, np.ones(len(F), dtype=np.complex128))
     power = power_db(np.abs(np.einsum("dif,fd->if", h, beam.w)) ** 2)
     assert np.min(power[ahead]) > -3.1
     aside = np.abs(np.degrees(around)) <= WIDE.lobe_deg
@@ -80,7 +80,7 @@ def test_without_nulls_all_beyond_the_lobe_is_quiet(angle: float) -> None:
     around, design = ring(5.0), WIDE.model_copy(update={"angle_deg": angle, "nulls_deg": ()})
     h = drivers(FIVE, around)
     given = (h, around, F, np.ones((len(F), 5)), design, loudest(h, nearest(around, np.radians(angle))))
-    power = pattern(beamform.steer(*given).w)
+    power = pattern(steered(*given).w)
     behind = power[away(angle) > design.lobe_deg + 25.0].mean(axis=0)
     assert np.median(power_db(power[away(angle) <= 2.0].mean(axis=0) / behind)) > 8.0
     density = beamform.quiet(design, 6)
@@ -96,7 +96,7 @@ def test_shape_of_the_nulls_is_followed() -> None:
     for shape in (((70.0, -25.0), (110.0, -25.0), (111.0, -5.0), (180.0, -5.0)),
                   ((70.0, -5.0), (110.0, -5.0), (111.0, -25.0), (180.0, -25.0))):  # fmt: skip
         design = WIDE.model_copy(update={"shape_db": shape})
-        beam = beamform.steer(h, around, F, np.ones((len(F), 5)), design, loudest(h, 36))
+        beam = steered(h, around, F, np.ones((len(F), 5)), design, loudest(h, 36))
         power = pattern(beam.w)
         side, rear = power[np.abs(away(0.0) - 90.0) < 18.0], power[away(0.0) > 125.0]
         found.append(float(np.median(power_db(side.mean(axis=0) / rear.mean(axis=0)))))
@@ -109,7 +109,7 @@ def test_several_beams_are_each_as_loud_as_asked() -> None:
     angles = (-45.0, 0.0, 45.0)
     designs = [WIDE.model_copy(update={"angle_deg": a, "nulls_deg": (a + 105.0, a - 105.0)}) for a in angles]
     beams = [
-        beamform.steer(
+        steered(
             h, around, F, np.ones((len(F), 5)), d, np.abs(h[:, nearest(around, np.radians(d.angle_deg))]).max(axis=0)
         )
         for d in designs
@@ -129,7 +129,7 @@ def test_no_beam_passes_the_generalised_eigenvalue() -> None:
         x[:, :, lobe > 0], lobe[lobe > 0], x[:, :, 36], np.einsum("fmi,fni,i->fmn", x.conj(), x, off)
     )
     best = beam_bound(regions)
-    beam = beamform.steer(h, around, F, np.ones((len(F), 5)), WIDE, loudest(h, 36))
+    beam = steered(h, around, F, np.ones((len(F), 5)), WIDE, loudest(h, 36))
     assert np.all(beam.contrast <= best * 1.0001)
     rng = np.random.default_rng(0)
     w = rng.standard_normal((len(F), 5)) + 1j * rng.standard_normal((len(F), 5))
@@ -219,7 +219,7 @@ def test_harmonics_hold_where_the_ring_is_sparse_or_noisy(step: float, noise: fl
     wanted, cost = loudest(h, int(np.argmin(np.abs(around)))), np.ones((len(F), 5))
     encoded = harmonics.encode(h, around, np.zeros(len(around)), K, RADIUS, max(noise**2, 1e-3))
     beams = (
-        beamform.steer(h, around, F, cost, WIDE, wanted),
+        steered(h, around, F, cost, WIDE, wanted),
         beamform.steer_harmonic(encoded, F, cost, WIDE, wanted),
     )
     raw, smooth = (
@@ -274,11 +274,14 @@ def test_short_filters_of_a_beam_lose_less_by_least_squares_than_by_a_window() -
     around, drivers = np.radians(np.arange(-180.0, 180.0, 5.0)), np.radians([-92.0, -31.0, 29.0, 90.0])
     h = field(np.cos(around[None] - drivers[:, None]), 2 * np.pi * np.maximum(f, 20.0) / 343.0, 0.0875, 2.0)
     wish = FilterDesign(taps=128, delay=48)
-    beam = beamform.steer(h, around, f, np.ones((len(f), 4)), BeamDesign(), h[2, 36])
+    beam = steered(h, around, f, np.ones((len(f), 4)), BeamDesign(), h[2, 36])
     W = fir.held_outside(beam.w, f, *wish.band_hz)
     assert np.linalg.eigvalsh(beam.weighing).min() > 0.0
     found = []
-    for taps in (leastsquares.beam(W, beam.weighing, f, wish), fir.causal(W.T, wish.taps, wish.delay)):
+    for taps in (
+        leastsquares.fitted(W, leastsquares.beam_weighing(beam.weighing, f, wish), 128, 48),
+        fir.causal(W.T, wish.taps, wish.delay),
+    ):
         power = np.abs(np.einsum("dif,df->if", h, np.fft.rfft(taps, 4096, axis=-1))) ** 2
         inside = (f > 1000) & (f < 1600)
         found.append(float(power_db(power[36, inside].mean() / power[[18, 54]][:, inside].mean())))

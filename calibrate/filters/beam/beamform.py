@@ -119,40 +119,8 @@ class Regions:
         return replace(self, bands=bands)
 
 
-def steer(
-    h: Complex,
-    azimuths: Float,
-    f: Float,
-    cost: Float,
-    design: BeamDesign,
-    reference: Complex,
-    *,
-    front: Fronts | None = None,
-) -> Beam:
-    """Design a beam from the responses on a ring as they were measured.
-
-    Parameters
-    ----------
-    h
-        Free-field responses ``(driver, direction, frequency)``.
-    azimuths
-        Of the directions, rad.
-    f
-        Frequencies, Hz.
-    cost
-        Driver cost ``(frequency, driver)``.
-    design
-        Where it points, nulls, lobe, target and effort.
-    reference
-        Wanted response where it points ``(frequency,)``; the phase across the lobe is left to the drivers.
-    front
-        Groups of drivers of which the loudest on axis plays above the steered band; by default any single driver.
-    """
-    return solve(ring(h, azimuths, design), f, cost, design, reference, front)
-
-
 def ring(h: Complex, azimuths: Float, design: BeamDesign) -> Regions:
-    """Data of a beam's design from responses measured on a ring; see :func:`steer`."""
+    """Data of a beam's design from responses ``h (driver, direction, frequency)`` on a ring, as they were measured."""
     x = np.moveaxis(h, 2, 0)
     lobe, off = directions(azimuths, design)
     inside = lobe > 0
@@ -219,6 +187,19 @@ def solve(
     Magnitude least squares over the main lobe with off-axis power and effort as penalties; the two multipliers of
     every bin are bisected in turn until the contrast meets the target and the effort its limit. In a room,
     :data:`ROOM_SHARE` of it is the weights of :func:`driest` for late energy and quiet directions alike.
+
+    Parameters
+    ----------
+    f
+        Frequencies, Hz.
+    cost
+        Driver cost ``(frequency, driver)``.
+    design
+        Where it points, nulls, lobe, target and effort.
+    reference
+        Wanted response where it points ``(frequency,)``; the phase across the lobe is left to the drivers.
+    front
+        Groups of drivers of which the loudest on axis plays above the steered band; by default any single driver.
     """
     level = np.sqrt(np.maximum(np.mean(np.abs(regions.lobe) ** 2, axis=(1, 2)), 1e-300))
     r, wanted = regions.scaled(level), reference / level

@@ -109,7 +109,7 @@ def beam(
     wanted
         Response where the beam points ``(frequency,)``.
     front
-        As :func:`beamform.steer` has it.
+        As :func:`beamform.solve` has it.
     """
     w0 = handover.alone(regions.ahead, wanted, f, design, front, regions.bands)
     line = Anchored.around(regions.ahead, regions.off, cost, wanted, w0)
