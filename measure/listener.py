@@ -71,7 +71,7 @@ class CaptureAnalyser:
     inverse: Inverse
     corrections: NDArray[np.inexact[Any]]
     lags: burst.LagBands
-    chorus: OverlapAnalyser | None = None
+    overlapped: OverlapAnalyser | None = None
     stretched: dict[float, Inverse] = field(default_factory=dict)
     equalisers: dict[tuple[int, int], NDArray[np.float32] | None] = field(default_factory=dict)
 
@@ -85,8 +85,8 @@ class CaptureAnalyser:
             By which overlapped captures are judged, where they are.
         """
         inv = inverse(plan.sweep, plan.played, len(plan.played))
-        chorus = None if plan.together is None else OverlapAnalyser.of(rig, plan, plan.together, separation)
-        return cls(rig, plan, inv, _corrections(rig, plan, inv.f), burst.lags(plan.sweep, inv.size), chorus)
+        overlapped = None if plan.together is None else OverlapAnalyser.of(rig, plan, plan.together, separation)
+        return cls(rig, plan, inv, _corrections(rig, plan, inv.f), burst.lags(plan.sweep, inv.size), overlapped)
 
     def channels(self, recording: Recording) -> Recording:
         """Only the plan's microphones and, last, the loopback."""
@@ -231,10 +231,10 @@ class CaptureAnalyser:
         if source is not ALL:
             inv, corrections, starts, level = self.inverse, self.corrections, {source: 0}, 1.0
         else:
-            chorus, together = self.chorus, self.plan.together
-            assert chorus is not None
+            overlapped, together = self.overlapped, self.plan.together
+            assert overlapped is not None
             assert together is not None
-            inv, corrections, level = chorus.inverse, chorus.corrections, together.level
+            inv, corrections, level = overlapped.inverse, overlapped.corrections, together.level
             starts = {one: start - together.head for one, start in enumerate(together.starts)}
         gains, arrivals = [], []
         for one, start in starts.items():
@@ -264,26 +264,26 @@ class CaptureAnalyser:
 
     def _overlapped(self, recording: Recording) -> _Reading:
         """How a capture of all drivers is read, each a little later than the one before."""
-        chorus, together = self.chorus, self.plan.together
-        assert chorus is not None
+        overlapped, together = self.overlapped, self.plan.together
+        assert overlapped is not None
         assert together is not None
         x = quality.padded(recording.x, len(together.played))
-        loop = chorus.loop.spectrum(x[-1])
-        coarse = delays.peak_s(loop, chorus.loop.size, chorus.loop.fs)
-        drift = clocks.of_loopback(chorus.loop, together.sweep, loop, coarse)
-        inv = chorus.inverse
-        exact = np.complex64 if np.iscomplexobj(chorus.corrections) else np.float32
+        loop = overlapped.loop.spectrum(x[-1])
+        coarse = delays.peak_s(loop, overlapped.loop.size, overlapped.loop.fs)
+        drift = clocks.of_loopback(overlapped.loop, together.sweep, loop, coarse)
+        inv = overlapped.inverse
+        exact = np.complex64 if np.iscomplexobj(overlapped.corrections) else np.float32
         two = "two clocks: overlapped sweeps need one; measure with --overlap off"
         return _Reading(
             x,
             range(len(together.starts)),
             together.starts,
-            timed=Timed(inv, loop, drift, *loopback_delay(chorus.loop, loop, coarse)),
-            loop=chorus.loop,
+            timed=Timed(inv, loop, drift, *loopback_delay(overlapped.loop, loop, coarse)),
+            loop=overlapped.loop,
             transfer=inv.transfer(inv.recorded(x[:-1]))
-            / (chorus.corrections * together.level).astype(exact)
-            * chorus.late,
-            lags=chorus.lags,
+            / (overlapped.corrections * together.level).astype(exact)
+            * overlapped.late,
+            lags=overlapped.lags,
             clocks=Reason("clocks", two) if drift.is_there else None,
         )
 
@@ -300,7 +300,7 @@ class CaptureAnalyser:
         """
         names = tuple(m.name for m in self.plan.mics)
         if self.plan.name in FIXED and len(sources) > 1 and self.plan.sources.axis == "driver":
-            return quality.deaf(np.array(snr), names)
+            return quality.silent_to_all(np.array(snr), names)
         for source, own in zip(sources, snr, strict=True):
             found = quality.silent(own, names)
             if found is not None:
@@ -310,7 +310,7 @@ class CaptureAnalyser:
 
     def _mixed(self, how: _Reading) -> Reason | None:
         """Drivers of an overlapped capture that others disturb, by their decay or harmonics at this position."""
-        separation = self.chorus.separation if self.chorus is not None and len(how.sources) > 1 else None
+        separation = self.overlapped.separation if self.overlapped is not None and len(how.sources) > 1 else None
         if separation is None:
             return None
         inside = self._wholes(replace(how, transfer=how.timed.inverse.within(how.transfer)))

@@ -104,13 +104,13 @@ def measure(
     session.begin(plan, together=plan.together is not None or overlapped in ("auto", "on"))
     fixed = [m for m in rig.description.monitor_mics if m not in plan.mics]
     checks = LoudnessCheck.of(rig, (*plan.mics, *fixed), levels), ExcursionCheck.of(rig, plan.mics)
-    hand = CaptureLoop(rig, session, ask, step, accept_change, checks)
-    hand.meanwhile, hand.known = meanwhile and rig.meanwhile, known
+    loop = CaptureLoop(rig, session, ask, step, accept_change, checks)
+    loop.meanwhile, loop.known = meanwhile and rig.meanwhile, known
     try:
         mode = session.asked_to_overlap(plan.name, overlapped)
         how = session.overlap(plan.name)
         if mode != "off" or (how is not None and how.used):
-            listener = _overlapped(hand, plan, mode)
+            listener = _overlapped(loop, plan, mode)
             plan = listener.plan
         else:
             listener = CaptureAnalyser.of(rig.description, plan)
@@ -119,14 +119,14 @@ def measure(
         left = session.missing(plan)
         rig.read(inputs_read(rig.description, plan.mics))
         rig.expect([c.pose for c in (*left, plan.closing) if c is not None])
-        with _short_turns() if hand.meanwhile else nullcontext():
-            hand.take(listener, left)
-            _close(hand, listener)
+        with _short_turns() if loop.meanwhile else nullcontext():
+            loop.take(listener, left)
+            _close(loop, listener)
     except KeyboardInterrupt:
         rig.stage.stop()
         raise
     finally:
-        hand.close()
+        loop.close()
         rig.read(None)
     return session.rejected(plan.name)
 
@@ -236,10 +236,10 @@ def planned(session: Session, plan: Plan) -> Plan:
     return plan if how is None or not how.used else overlap.together(session.rig(), plan, how)
 
 
-def _stored(hand: CaptureLoop, listener: CaptureAnalyser, shot: Shot, heard: list[SourceResponse]) -> None:
+def _stored(loop: CaptureLoop, listener: CaptureAnalyser, shot: Shot, heard: list[SourceResponse]) -> None:
     """A capture in the session, and its responses."""
-    hand.session.store(listener.plan, shot, at_once=not hand.meanwhile)
-    hand.session.derive(listener.plan, shot.capture, heard)
+    loop.session.store(listener.plan, shot, at_once=not loop.meanwhile)
+    loop.session.derive(listener.plan, shot.capture, heard)
 
 
 def _sources(plan: Plan, capture: Capture) -> range:
@@ -248,14 +248,14 @@ def _sources(plan: Plan, capture: Capture) -> range:
     return range(len(plan.sources.names)) if first is ALL else range(first, first + 1)
 
 
-def _overlapped(hand: CaptureLoop, plan: Plan, mode: OverlapMode) -> CaptureAnalyser:
+def _overlapped(loop: CaptureLoop, plan: Plan, mode: OverlapMode) -> CaptureAnalyser:
     """A listener for the plan with drivers overlapped, if that can be: settled once a set, by its first position."""
-    session, rig = hand.session, hand.rig.description
+    session, rig = loop.session, loop.rig.description
     how = session.overlap(plan.name)
     if how is None:
-        how = _settled(hand, plan)
+        how = _settled(loop, plan)
         session.keep_overlap(plan.name, how)
-        hand.step(f"{plan.name}: {f'overlapped, {how.gain:.1f} times shorter' if how.used else 'sequential'}")
+        loop.step(f"{plan.name}: {f'overlapped, {how.gain:.1f} times shorter' if how.used else 'sequential'}")
     if how.used:
         made = overlap.together(rig, plan, how)
         wanted = any(c.source is ALL for c in session.missing(made)) and session.holds_raw(plan.name)
@@ -271,16 +271,16 @@ def _overlapped(hand: CaptureLoop, plan: Plan, mode: OverlapMode) -> CaptureAnal
     return CaptureAnalyser.of(rig, plan)
 
 
-def _settled(hand: CaptureLoop, plan: Plan) -> Overlap:
+def _settled(loop: CaptureLoop, plan: Plan) -> Overlap:
     """Measure the first position sequentially, solve for the timing, and compare one overlapped capture with it."""
     why = overlap.cannot(plan)
     if why:
         return Overlap(why=why)
-    session, description = hand.session, hand.rig.description
+    session, description = loop.session, loop.rig.description
     listener = CaptureAnalyser.of(description, plan)
     for capture in session.underived(plan):
         session.derive(plan, capture, _mean_of_landed(session, listener, capture))
-    hand.take(listener, [c for c in session.missing(plan) if c.position == plan.order[0]])
+    loop.take(listener, [c for c in session.missing(plan) if c.position == plan.order[0]])
     if any(session.clocks(plan.name)):
         return Overlap(why="inputs and outputs run on two clocks")
     raws, wholes = _first(session, listener)
@@ -290,7 +290,7 @@ def _settled(hand: CaptureLoop, plan: Plan) -> Overlap:
     known = None if uncalibrated(description, plan.mics) else pascals(description, plan.mics)
     level = overlap.level_for([x[:-1] for x in raws], how.starts(len(raws)), known, description)
     compression = overlap.compression(plan, [row[i] for i, row in enumerate(wholes)], level)
-    return _checked(hand, plan, replace(how, level=level), compression)
+    return _checked(loop, plan, replace(how, level=level), compression)
 
 
 def _first(
@@ -303,13 +303,13 @@ def _first(
     return raws, [listener.as_read(x, c.single) for x, c in zip(raws, alone, strict=True)]
 
 
-def _checked(hand: CaptureLoop, plan: Plan, how: Overlap, compression: Float) -> Overlap:
+def _checked(loop: CaptureLoop, plan: Plan, how: Overlap, compression: Float) -> Overlap:
     """One overlapped capture at the first position beside the sequential ones there."""
-    session = hand.session
-    listener = CaptureAnalyser.of(hand.rig.description, overlap.together(hand.rig.description, plan, how))
+    session = loop.session
+    listener = CaptureAnalyser.of(loop.rig.description, overlap.together(loop.rig.description, plan, how))
     capture = overlap.checking(plan)
-    hand.place(capture.pose)
-    heard = _until_good(hand, listener, capture, hand.accept_change)
+    loop.place(capture.pose)
+    heard = _until_good(loop, listener, capture, loop.accept_change)
     other = np.stack([one.h for one in heard])
     known = [session.response(plan, capture.position, s) for s in range(len(heard))]
     one = np.stack([h for h in known if h is not None])
@@ -339,20 +339,20 @@ def place(rig: Rig, pose: Pose, stands: Pose | None, ask: Operator) -> Pose:
     return pose
 
 
-def _close(hand: CaptureLoop, listener: CaptureAnalyser) -> None:
+def _close(loop: CaptureLoop, listener: CaptureAnalyser) -> None:
     """Measure the first position's first source again, and store the closure error of the set."""
-    plan, session = listener.plan, hand.session
+    plan, session = listener.plan, loop.session
     if plan.closing is None or session.closure(plan.name) is not None:
         return
     first = session.response(plan, plan.closing.position, plan.closing.single)
     if first is None:
         return
-    hand.place(plan.closing.pose)
-    again = _until_good(hand, listener, plan.closing, accept_change=True)[0]
+    loop.place(plan.closing.pose)
+    again = _until_good(loop, listener, plan.closing, accept_change=True)[0]
     mics = tuple(m.name for m in plan.mics)
     found = drift.closure(first, again.h, plan.sweep.fs, plan.sweep.band, mics)
     session.store_closure(plan.name, found)
-    hand.step(f"{plan.name} closed: {found.error_db:.0f} dB")
+    loop.step(f"{plan.name} closed: {found.error_db:.0f} dB")
 
 
 def _changed(
@@ -377,25 +377,25 @@ def _changed(
 
 
 def _until_good(
-    hand: CaptureLoop, listener: CaptureAnalyser, capture: Capture, accept_change: bool, *, derived: bool = False
+    loop: CaptureLoop, listener: CaptureAnalyser, capture: Capture, accept_change: bool, *, derived: bool = False
 ) -> list[SourceResponse]:
     """Capture until one is accepted; rejected ones are stored with their reason.
 
     With ``derived``, the accepted one is stored with its responses, meanwhile if that may be.
     """
-    rig, session, plan = hand.rig, hand.session, listener.plan
+    rig, session, plan = loop.rig, loop.session, listener.plan
     bad: list[Disturbed] = []
     sound = Sound(capture.source, plan.named(capture), plan.signal_of(capture), capture.pose)
     made = 0
     while made < (ATTEMPTS if made > len(bad) else SPLICED_ATTEMPTS):
         made += 1
-        hand.loudness.permit(sound)
-        hand.excursion.permit(sound)
+        loop.loudness.permit(sound)
+        loop.excursion.permit(sound)
         everything = rig.interface.capture(sound.signal)
         recording = listener.channels(everything)
-        found = hand.known(everything) or listener.analysed(recording, capture.source)
+        found = loop.known(everything) or listener.analysed(recording, capture.source)
         heard, reason, ppm = list(found.responses), found.reason, found.responses[0].clock_ppm
-        hand.settle()
+        loop.settle()
         reason = reason or clocks.ClockDrift(ppm, 0.0, 0.0).refused(session.clocks(plan.name))
         burst = reason is not None and reason.kind == "burst" and ppm == 0.0
         splice = _spliced(listener, capture, [*bad, Disturbed(0, recording, found.delay)]) if burst else None
@@ -403,20 +403,20 @@ def _until_good(
         if own and quality.repeats(bad[-1].recording.x, recording.x):
             reason = None  # noise does not come twice alike: it is the processor's own distortion, to be judged
         if not reason and not accept_change:
-            reason = _other(hand, listener, capture, heard)
-        shot = _shot(hand, capture, recording, heard, found.delay, reason)
+            reason = _other(loop, listener, capture, heard)
+        shot = _shot(loop, capture, recording, heard, found.delay, reason)
         if shot.accepted and derived:
-            hand.keep(partial(_stored, hand, listener, shot, heard))
+            loop.keep(partial(_stored, loop, listener, shot, heard))
         else:
             run = session.store(plan, shot)
-        hand.loudness.judge(sound, everything.x)
+        loop.loudness.judge(sound, everything.x)
         if shot.accepted:
             return heard
         if reason is not None and reason.kind == "overlap":
             raise _Mixed(reason)
         bad += [Disturbed(run, recording, found.delay)] if burst else []
-        if splice and (accept_change or not _other(hand, listener, capture, splice.heard)):
-            whole = _shot(hand, capture, splice.recording, splice.heard, bad[0].delay, None)
+        if splice and (accept_change or not _other(loop, listener, capture, splice.heard)):
+            whole = _shot(loop, capture, splice.recording, splice.heard, bad[0].delay, None)
             session.store(plan, replace(whole, splice=splice.kept([one.run for one in bad])))
             if derived:
                 session.derive(plan, capture, splice.heard)
@@ -438,17 +438,17 @@ def _whose(plan: Plan, capture: Capture) -> str:
 
 
 def _other(
-    hand: CaptureLoop, listener: CaptureAnalyser, capture: Capture, heard: Sequence[SourceResponse]
+    loop: CaptureLoop, listener: CaptureAnalyser, capture: Capture, heard: Sequence[SourceResponse]
 ) -> Reason | None:
     """Reason if the responses changed since the last position nearby."""
     each = zip(_sources(listener.plan, capture), heard, strict=True)
-    changes = (_changed(hand.session, listener, capture, source, one) for source, one in each)
+    changes = (_changed(loop.session, listener, capture, source, one) for source, one in each)
     other = next((c for c in changes if c), None)
     return Reason(other.kind, f"{other}; if this change is intended, resume with --accept-change") if other else None
 
 
 def _shot(
-    hand: CaptureLoop,
+    loop: CaptureLoop,
     capture: Capture,
     recording: Recording,
     heard: Sequence[SourceResponse],
@@ -461,7 +461,7 @@ def _shot(
         recording,
         delay=delay,
         reason=reason,
-        temperature_c=hand.rig.description.environment.temperature_c,
+        temperature_c=loop.rig.description.environment.temperature_c,
         snr_db=tuple(float(v) for v in snr),
         clock_ppm=heard[0].clock_ppm,
     )

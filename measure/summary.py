@@ -85,8 +85,8 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
     lines = []
     for name in session.sets:
         r = session.responses(name, whole=True)
-        accounts = session.accounts(name)
-        spoilt = [a for a in accounts if a.excluded]
+        summaries = session.attempt_summaries(name)
+        excluded = [a for a in summaries if a.excluded]
         closure = session.closure(name)
         drift = session.clocks(name)
         how, origin = session.overlap(name), session.origin(name)
@@ -94,9 +94,9 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
         sets[name] = {
             "shape": r.h.shape,
             "snr_db_min": float(r.snr_db.min()),
-            "captures_used": sum(a.used for a in accounts),
-            "captures_made": sum(a.made for a in accounts),
-            "excluded": [a.to_dict() for a in spoilt],
+            "captures_used": sum(a.used for a in summaries),
+            "captures_made": sum(a.made for a in summaries),
+            "excluded": [a.to_dict() for a in excluded],
             "closure": None if closure is None else closure.to_dict(),
             "clock_ppm": ppm,
             "overlap": None if how is None else how.to_dict(),
@@ -117,7 +117,7 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
         if len(rings) > 1:
             sets[name]["elevations_deg"] = rings.tolist()
             lines.append(_rings(r))
-        lines += [f"  {a.text()}" for a in spoilt]
+        lines += [f"  {a.text()}" for a in excluded]
         lines += [] if how is None else [f"  {how.text()}"]
         if ppm is not None:
             lines.append(f"  the inputs' clock ran {ppm:+.2f} ppm off the outputs': corrected in every response")

@@ -41,7 +41,7 @@ LEAD_HZ = (300.0, 4000.0)
 HEARD = 1e-4
 """Part of the mean cross-power of a driver's responses at the ears above which a frequency tells the sign."""
 
-LEAST_SPARED = 3
+LEAST_HELD_OUT = 3
 """Number of positions from which one can be held out for scoring."""
 
 
@@ -64,9 +64,9 @@ def check(ears: ImpulseResponse, rig: Description) -> None:
         raise BadInput(f"the unit has one driver ({ears.drivers[0]!r}): cancelling crosstalk needs at least two")
     for use in ("design", "score"):
         if not len(ears.used_for(use).positions):
-            spared = use == "score" and len(ears.positions) >= LEAST_SPARED
-            also = "; or calibrate with --cross-validate, which holds one out of the design" if spared else ""
-            if use == "score" and not spared:
+            held_out = use == "score" and len(ears.positions) >= LEAST_HELD_OUT
+            also = "; or calibrate with --cross-validate, which holds one out of the design" if held_out else ""
+            if use == "score" and not held_out:
                 also = f" (measured: {len(ears.positions)}; a design is judged at held-out positions)"
             raise BadInput(
                 f"no head position is used for {use!r}: give some entries of ears.positions use = {use!r}{also}"

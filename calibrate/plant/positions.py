@@ -1,4 +1,4 @@
-"""Positions of a set: the one nearest to straight ahead, the one spared for scoring, heads that face aside."""
+"""Positions of a set: the one nearest to straight ahead, the one held out for scoring, heads that face aside."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def scoring(ears: ImpulseResponse) -> ImpulseResponse:
     """A set with a scoring position: unchanged if there is one, else with one taken from the design.
 
     The one that the others stand for best, so that the design loses least: nearest to the mean place of all, in
-    centimetres and degrees, the nominal one left alone. One alone cannot be spared.
+    centimetres and degrees, the nominal one left alone. One alone cannot be held out.
     """
     p = ears.positions
     if (p["use"] == b"score").any() or len(p) < 3:
@@ -38,7 +38,7 @@ def scoring(ears: ImpulseResponse) -> ImpulseResponse:
     return replace(ears, positions=positions)
 
 
-def spared(ears: ImpulseResponse) -> str:
+def held_out_text(ears: ImpulseResponse) -> str:
     """Text on the position that :func:`scoring` takes from the design; else empty."""
     taken = np.flatnonzero(scoring(ears).positions["use"] != ears.positions["use"])
     if not len(taken):

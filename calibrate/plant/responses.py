@@ -52,14 +52,14 @@ class Plant:
         object.__setattr__(self, "noise", full)
 
 
-def gated(ir: ImpulseResponse, gate: Gate | float, doubt: MeasurementError | None = None) -> Plant:
+def gated(ir: ImpulseResponse, gate: Gate | float, errors: MeasurementError | None = None) -> Plant:
     """Gate a set and transform it.
 
     Parameters
     ----------
     gate
         See :mod:`sweetspot.calibrate.plant.gate`; a number is a gate of that many seconds at all frequencies.
-    doubt
+    errors
         Measurement errors; without them they are estimated from the signal to noise, one figure a path.
 
     Raises
@@ -70,6 +70,6 @@ def gated(ir: ImpulseResponse, gate: Gate | float, doubt: MeasurementError | Non
     if not isinstance(gate, Gate):
         gate = Gate(gate, np.inf)
     h = gates.spectra(ir, gate)
-    if doubt is None:
+    if errors is None:
         return Plant(h, frequencies(ir.fs), gate.lowest, 10.0 ** (-ir.snr_db / 10.0))
-    return Plant(h, frequencies(ir.fs), gate.lowest, doubt.relative(ir, gate, h))
+    return Plant(h, frequencies(ir.fs), gate.lowest, errors.relative(ir, gate, h))

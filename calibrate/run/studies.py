@@ -26,7 +26,7 @@ def compared(run: Path, design: Design, *, left_out: bool) -> tuple[study.Design
 def left_out_position(run: Path) -> str:
     """A sentence on the position held out for scoring; empty if the rig has scoring positions."""
     with Session.read(session_file(run)) as session:
-        return positions.spared(session.responses("ears"))
+        return positions.held_out_text(session.responses("ears"))
 
 
 def faced_aside(run: Path) -> str:

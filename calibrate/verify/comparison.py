@@ -186,10 +186,10 @@ def _errors(
 ) -> _Errors:
     """Errors of the session go through the filters; those of the verification are there as they are."""
     score, w = replace(measured, gate=whole.gate).used_for("score"), weights(filters, ears.ir.fs)
-    h, doubt = score.spectra(), measured.errors.at(measured.ir.positions["use"] == b"score")
-    repeats = doubt.drift + ears.drift + added
-    own, shared = uncertainty.through(w, h, score.noise(), doubt.drift)
-    early, again = uncertainty.through(w, h, doubt.within(score.ir, _share(score.ir, whole.end)), repeats)
+    h, known = score.spectra(), measured.errors.at(measured.ir.positions["use"] == b"score")
+    repeats = known.drift + ears.drift + added
+    own, shared = uncertainty.through(w, h, score.noise(), known.drift)
+    early, again = uncertainty.through(w, h, known.within(score.ir, _share(score.ir, whole.end)), repeats)
     heard = ears.errors.within(ears.ir, _share(ears.ir, whole.end)) + np.maximum(early - own, 0.0)
     around = polar.errors.within(polar.ir, _share(polar.ir, whole.polar_end))[:, 0, 0]
     return _Errors(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sweetspot.measure.judge import uncertainty as uncertainty
     from sweetspot.measure.judge.attempts import Attempt as Attempt
     from sweetspot.measure.judge.attempts import AttemptSummary as AttemptSummary
-    from sweetspot.measure.judge.attempts import accounts as accounts
+    from sweetspot.measure.judge.attempts import summaries as summaries
     from sweetspot.measure.judge.drift import Closure as Closure
     from sweetspot.measure.judge.excursion import ExcursionCheck as ExcursionCheck
     from sweetspot.measure.judge.loudness import LoudnessCheck as LoudnessCheck

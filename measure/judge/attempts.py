@@ -58,8 +58,8 @@ class AttemptSummary:
         }
 
 
-def accounts(tries: Iterable[Attempt], sources: Mapping[int | None, str]) -> list[AttemptSummary]:
-    """One account for each position and source, in that order."""
+def summaries(tries: Iterable[Attempt], sources: Mapping[int | None, str]) -> list[AttemptSummary]:
+    """One for each position and source, in that order."""
     places: dict[tuple[int, int | None], list[Attempt]] = {}
     for one in sorted(tries, key=lambda t: (t.position, t.source is None, t.source or 0, t.run)):
         places.setdefault((one.position, one.source), []).append(one)

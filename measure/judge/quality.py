@@ -116,7 +116,7 @@ def silent(snr: NDArray[np.float64], names: tuple[str, ...]) -> Reason | None:
     return None
 
 
-def deaf(snr: NDArray[np.float64], names: tuple[str, ...]) -> Reason | None:
+def silent_to_all(snr: NDArray[np.float64], names: tuple[str, ...]) -> Reason | None:
     """A microphone without signal of any driver: ``snr (driver, mic)`` in dB of drivers that play together."""
     heard = np.max(snr, axis=0) >= SILENT_SNR_DB
     if heard.all():

@@ -100,11 +100,11 @@ def of_amplifier(observed: Observation) -> Iterator[Finding]:
             text = f"no signal from output {driver.channel}: check its amplifier channel and its cable"
             yield Finding("amplifier", driver.name, "fail", text)
         elif not heard.all():
-            deaf = [
+            silent = [
                 m.name for m, k in zip(np.array(observed.rig.mic, dtype=object)[hearing], heard, strict=True) if not k
             ]
             yield Finding(
-                "amplifier", driver.name, "warn", f"no signal at {', '.join(deaf)}, where other drivers arrive"
+                "amplifier", driver.name, "warn", f"no signal at {', '.join(silent)}, where other drivers arrive"
             )
     if there[hearing].any(axis=0).all():
         text = "signal from the driver" if len(names) == 1 else f"signal from all {len(names)} drivers"

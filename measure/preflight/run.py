@@ -269,8 +269,8 @@ def _observation(
         s: expected(rig, _as_if(poses, s), reference) if reference else expectation.from_geometry(rig, _as_if(poses, s))
         for s in signs
     }
-    spoilt = any(one.residual_db > RESIDUAL_DB for one in loops) or any(m.clipped[inputs].any() for m in matrices)
-    enough = all(one.input is not None for one in loops) and heards[0].there[inputs].any() and not spoilt
+    disturbed = any(one.residual_db > RESIDUAL_DB for one in loops) or any(m.clipped[inputs].any() for m in matrices)
+    enough = all(one.input is not None for one in loops) and heards[0].there[inputs].any() and not disturbed
     verdict = wiring.find(heards, inputs, ears, expectations) if enough else None
     name: plan.SetName = "ears" if rig.ears is not None and ears is not None else "polar"
     wanted = plan.make(rig, name) if (rig.ears if name == "ears" else rig.polar) is not None else None

@@ -99,10 +99,10 @@ def choose(observed: Observation, wanted_db: float) -> Choice:
     """
     rig, there = observed.rig, observed.there
     silent = [d.name for o, d in enumerate(rig.driver) if not there[:, o].any()]
-    deaf = [m.name for i, m in enumerate(rig.mic) if not there[i].any()]
-    if silent or deaf:
+    unheard = [m.name for i, m in enumerate(rig.mic) if not there[i].any()]
+    if silent or unheard:
         raise HardwareTrouble(
-            f"some paths have no signal, so no sweep can be chosen: {', '.join([*silent, *deaf])}. "
+            f"some paths have no signal, so no sweep can be chosen: {', '.join([*silent, *unheard])}. "
             "Find the cause with: sweetspot rig check RIG"
         )
     band = band_of(rig)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure.impulse import POSITION, ImpulseResponse, SourceResponse, ring_rows
-from sweetspot.measure.judge import Attempt, AttemptSummary, Closure, accounts
+from sweetspot.measure.judge import Attempt, AttemptSummary, Closure, summaries
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import SETS, OverlapMode, Plan, SetName
 from sweetspot.measure.session import disk, samples
@@ -427,12 +427,12 @@ class Session:
             if key.purpose != "close"
         ]
 
-    def accounts(self, name: SetName) -> list[AttemptSummary]:
+    def attempt_summaries(self, name: SetName) -> list[AttemptSummary]:
         """Used and rejected captures at every position of a set, with reasons."""
         if name not in self._file:
             return []
         sources = schema_.sources(self._file.group(name))
-        return accounts(self.tries(name), {**dict(enumerate(sources)), ALL: "all drivers"})
+        return summaries(self.tries(name), {**dict(enumerate(sources)), ALL: "all drivers"})
 
     def keep_overlap(self, name: SetName, how: Overlap) -> None:
         """Keep how the drivers of a set overlap, with its raw captures."""

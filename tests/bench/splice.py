@@ -184,8 +184,8 @@ def unit(job: tuple[int, float, bool]) -> Result:
         spent = places = 0
         for path, schema in ((noisy / "session.h5", "sweetspot-session"), (noisy / "verify.h5", VERIFICATION)):
             with Session.read(path, schema) as session:
-                accounts = [a for name in session.sets for a in session.accounts(name)]
-                spent, places = spent + sum(a.made for a in accounts), places + len(accounts)
+                summaries = [a for name in session.sets for a in session.attempt_summaries(name)]
+                spent, places = spent + sum(a.made for a in summaries), places + len(summaries)
         ratio = _stderr(noisy) / _stderr(quiet)
     of_noise = {
         m.name: o.heard - m.heard for m, o in zip(first.metrics, second.metrics, strict=True) if m.name in OF_NOISE

@@ -135,10 +135,10 @@ def test_a_position_is_spared_for_scoring_where_the_rig_has_none(ears: ImpulseRe
     assert np.argsort(away)[:2].tolist() == [0, 3]  # the first is the nominal one
     found = positions.scoring(bare)
     assert found.positions["use"].tolist() == [b"design"] * 3 + [b"score", b"design"]
-    assert "position 4 (x +1.410 m, y +0.020 m, yaw -3 degrees) was held out" in positions.spared(bare)
+    assert "position 4 (x +1.410 m, y +0.020 m, yaw -3 degrees) was held out" in positions.held_out_text(bare)
     fitness.check(found, rig)
     assert positions.scoring(ears) is ears
-    assert positions.spared(ears) == ""
+    assert positions.held_out_text(ears) == ""
     assert positions.scoring(bare.at(np.array([0, 1]))).positions["use"].tolist() == [b"design"] * 2
 
 

@@ -224,12 +224,12 @@ def test_a_microphone_without_signal() -> None:
 def test_a_driver_that_is_silent_beside_others_is_left_to_the_judge_of_the_unit() -> None:
     """Drivers that play together: only a microphone that gets none of them is a fault of the capture."""
     names, snr = ("front", "aside"), np.array([[40.0, 30.0], [-300.0, -300.0], [9.0, 25.0]])
-    assert quality.deaf(snr, names) is None
-    assert text(quality.deaf(snr - [[0.0, 25.0]], names))[1].startswith(
+    assert quality.silent_to_all(snr, names) is None
+    assert text(quality.silent_to_all(snr - [[0.0, 25.0]], names))[1].startswith(
         "no signal of any driver at aside; check this mic"
     )
-    assert "at any microphone; check the amplifier" in text(quality.deaf(snr - 40.0, names))[1]
-    two = quality.deaf(np.array([[9.9, 10.0, -3.0], [0.0, 5.0, 9.0]]), ("left", "ear", "far"))
+    assert "at any microphone; check the amplifier" in text(quality.silent_to_all(snr - 40.0, names))[1]
+    two = quality.silent_to_all(np.array([[9.9, 10.0, -3.0], [0.0, 5.0, 9.0]]), ("left", "ear", "far"))
     assert text(two) == (
         "silent",
         "no signal of any driver at left and far; check this microphone, its preamplifier and its cable",

@@ -64,14 +64,14 @@ def test_responses_are_those_of_sequential_sweeps(long: Description, lab_rig: La
         with Session.read(here / "session.h5") as session:
             kept[mode] = session.responses("ears").h
             how, count = session.overlap("ears"), len(session.landed("ears"))
-            accounts = session.accounts("ears")
+            summaries = session.attempt_summaries("ears")
     assert how is not None
     assert how.used
     assert how.agreed_db < -70.0
     assert how.gain > 2.0
     assert count == 3 + 1 + 4  # three drivers first, one to compare, then one at each other position
     assert len(message) == count + 1  # what was settled; the closing capture instead of the one that was compared
-    assert {a.source for a in accounts} == {"woofer", "left", "right", "all drivers"}
+    assert {a.source for a in summaries} == {"woofer", "left", "right", "all drivers"}
     f = np.fft.rfftfreq(kept["on"].shape[-1], 1.0 / long.fs)
     inside = (f > 60) & (f < 19000)
     true, off = (np.fft.rfft(x)[..., inside] for x in (kept["off"], kept["on"] - kept["off"]))
@@ -391,7 +391,7 @@ def test_a_burst_spoils_all_drivers_and_is_repeated(long: Description, lab_rig: 
     here = session_of(long, tmp_path)
     run(slammed, here, lab_rig(slammed, "T-9"), "on")
     with Session.read(here / "session.h5") as session:
-        spoilt = [a for a in session.accounts("ears") if a.excluded]
+        spoilt = [a for a in session.attempt_summaries("ears") if a.excluded]
         assert [a.source for a in spoilt] == ["all drivers"]
         assert "burst" in spoilt[0].excluded[0][1]
         assert session.overlap("ears") is not None
@@ -405,7 +405,7 @@ def test_samples_lost_in_an_overlapped_capture_are_noticed_by_its_loopback(
     here = session_of(dropped, tmp_path)
     run(dropped, here, lab_rig(dropped, "T-9"), "on")
     with Session.read(here / "session.h5") as session:
-        spoilt = [a for a in session.accounts("ears") if a.excluded]
+        spoilt = [a for a in session.attempt_summaries("ears") if a.excluded]
         assert [a.source for a in spoilt] == ["all drivers"]
         assert len(spoilt[0].excluded) == 1
         assert "samples lost or disturbed near" in spoilt[0].excluded[0][1]

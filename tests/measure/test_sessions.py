@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from sweetspot.measure import folder, plan, summary
-from sweetspot.measure.judge.attempts import Attempt, accounts
+from sweetspot.measure.judge.attempts import Attempt, summaries
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
@@ -107,7 +107,7 @@ def test_accounts_name_the_run_and_the_reason() -> None:
         Attempt(2, 1, 1, ""),
         Attempt(0, 0, 1, ""),
     ]
-    first, second = accounts(tries, {0: "woofer", 1: "left", ALL: "all drivers"})
+    first, second = summaries(tries, {0: "woofer", 1: "left", ALL: "all drivers"})
     assert first.text() == "position 1, woofer: used 1 of 1"
     assert second.text() == "position 3, left: used 2 of 3: run 2 burst at 3.1 s, 2.4 kHz in ear_left"
     assert second.to_dict()["excluded"] == [{"run": 2, "reason": "burst at 3.1 s, 2.4 kHz in ear_left"}]

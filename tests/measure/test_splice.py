@@ -200,7 +200,7 @@ def test_a_capture_with_a_disturbance_aside_of_its_sweep_is_kept_as_it_is(
     with Session.resume(run / "session.h5") as session:
         with pytest.raises(KeyboardInterrupt):
             measure(Rig(rig, Aside(lab.interface, rig), lab.stage), session, made, ask=quiet, step=enough)  # type: ignore[arg-type]
-        (kept,) = session.accounts("ears")
+        (kept,) = session.attempt_summaries("ears")
         assert (kept.made, kept.used) == (1, 1)
         assert "used 1 of 1: run 1 kept unspliced" in kept.text()
         assert len(session.rejected("ears")) == 1
@@ -244,7 +244,7 @@ def test_captures_disturbed_at_the_same_time_take_further_ones(
     with Session.resume(run / "session.h5") as session:
         with pytest.raises(KeyboardInterrupt):
             measure(loud, session, plan.make(rig, "ears"), ask=quiet, step=enough)
-        (kept,) = session.accounts("ears")
+        (kept,) = session.attempt_summaries("ears")
         assert kept.made in (5, 6)
         assert "used 0 of" in kept.text()
         assert "spliced of runs 1, 2, 3, 4" in kept.text()
@@ -266,13 +266,13 @@ def test_a_session_is_spliced_where_every_capture_is_disturbed(
         measure(loud, session, made, ask=quiet, step=quiet)
     with Session.read(run / "session.h5") as session:
         found, stderr = session.responses("ears").h, session.per_bin("ears", "stderr")
-        accounts = session.accounts("ears")
-        spliced_here = [a for a in accounts if a.splices]
+        summaries = session.attempt_summaries("ears")
+        spliced_here = [a for a in summaries if a.splices]
         assert {a.source for a in spliced_here} == {"woofer"}
         assert all(a.made in (2, 3) and a.used == 0 and a.excluded for a in spliced_here)
         assert f"used 0 of {spliced_here[0].made}: spliced of runs 1" in spliced_here[0].text()
         assert "without" in spliced_here[0].text()
-        assert accounts[0].to_dict()["spliced"]
+        assert summaries[0].to_dict()["spliced"]
         assert session.splice("ears", made.captures[-1].key) is None or made.captures[-1].source == 0
         assert np.all(np.isfinite(stderr))
     apart = np.abs(np.fft.rfft(found - known, axis=-1)[:, :, 0]) ** 2
@@ -282,7 +282,7 @@ def test_a_session_is_spliced_where_every_capture_is_disturbed(
     assert 0.3 < ratio < 1.3  # no farther apart than both errors state
     without_raw(run / "session.h5", "none")  # what was spliced of what stays
     with Session.read(run / "session.h5") as session:
-        assert [a.text() for a in session.accounts("ears")] == [a.text() for a in accounts]
+        assert [a.text() for a in session.attempt_summaries("ears")] == [a.text() for a in summaries]
 
 
 def test_an_account_of_a_splice_that_makes_no_sense_is_refused(tmp_path: Path, measured: Path) -> None:
@@ -297,4 +297,4 @@ def test_an_account_of_a_splice_that_makes_no_sense_is_refused(tmp_path: Path, m
         group.create_data("harmonics", np.zeros((1, 4, 2, 2), dtype=np.float32))
         group.create_data("weights", np.ones((2, 2, 3, 2), dtype=np.float32)).attrs["column_s"] = 0.04
     with Session.read(target / "session.h5") as session, pytest.raises(BadInput, match="not a record of a splice"):
-        session.accounts("ears")
+        session.attempt_summaries("ears")
