@@ -46,18 +46,23 @@ class Sensitivity:
     @property
     def mv_per_pa(self) -> float:
         """Sensitivity in mV/Pa; of a microphone with built-in converters, with ``interface.full_scale_v = 1``."""
+        return self.with_converter(1.0)
+
+    def with_converter(self, full_scale_v: float) -> float:
+        """Sensitivity in mV/Pa on an interface of this ``full_scale_v``, which scales all but volts per pascal."""
         if self.kind == "volt":
             return 1000.0 * float(from_db(self.value))
         dbfs = self.value + UMIK_DBFS if self.kind == "factor" else self.value
-        return float(1000.0 * from_db(dbfs) / 2.0**0.5)
+        return float(1000.0 * full_scale_v * from_db(dbfs) / 2.0**0.5)
 
-    def text(self) -> str:
+    def text(self, full_scale_v: float = 1.0) -> str:
         """One clause for a reader."""
         if self.kind == "volt":
             return f"{self.value:g} dB re 1 V/Pa, so {self.mv_per_pa:.3g} mV/Pa"
         gain = f" at a gain of {self.gain_db:g} dB" if self.gain_db is not None else ""
         what = f"factor {self.value:g} dB{gain}" if self.kind == "factor" else f"{self.value:g} dBFS at 94 dB SPL"
-        return f"{what}, so {self.mv_per_pa:.3g} mV/Pa for interface.full_scale_v = 1"
+        own = self.with_converter(full_scale_v)
+        return f"{what}, so {own:.3g} mV/Pa for interface.full_scale_v = {full_scale_v:g}"
 
 
 _FACTOR = re.compile(r"sens(?:itivity)?\s*factor\s*[=:]?\s*((?:[^,\s\"]|,(?=\d))*?)\s*dB", re.IGNORECASE)

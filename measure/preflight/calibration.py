@@ -154,7 +154,7 @@ def calibrate(
     reasons += _elsewhere(rig, mic, x, reading) if reasons else []
     before = last(list(map(dict, history)), mic.name)
     change = calibrator.changed_db(value, before[KEY]) if before else None
-    notes = _against_rig(mic, value, correction) if before is None else []
+    notes = _against_rig(rig, mic, value, correction) if before is None else []
     if change is not None and before is not None and abs(change) > CHANGE_DB[0]:
         jump = f"{change:+.2f} dB against {before[KEY]:.4g} mV/Pa of {before.get('when', 'before')}"
         if abs(change) > CHANGE_DB[1] and not accept:
@@ -189,13 +189,14 @@ def _elsewhere(rig: Description, mic: Mic, x: NDArray[np.float32], here: Reading
     return []
 
 
-def _against_rig(mic: Mic, value: float, correction: microphone.Correction | None) -> list[str]:
+def _against_rig(rig: Description, mic: Mic, value: float, correction: microphone.Correction | None) -> list[str]:
     """Notes of a first calibration: differences from the rig file and from the maker's figure."""
     notes = []
     off = calibrator.changed_db(value, mic.sensitivity_mv_per_pa)
     if abs(off) > RIG_DB:
         notes.append(f"{off:+.1f} dB against {KEY} = {mic.sensitivity_mv_per_pa:g} of the rig file")
     if correction is not None and correction.sensitivity is not None:
-        maker = calibrator.changed_db(value, correction.sensitivity.mv_per_pa)
-        notes.append(f"{maker:+.1f} dB re the maker's file ({correction.sensitivity.text()})")
+        full = rig.interface.full_scale_v
+        maker = calibrator.changed_db(value, correction.sensitivity.with_converter(full))
+        notes.append(f"{maker:+.1f} dB re the maker's file ({correction.sensitivity.text(full)})")
     return notes

@@ -350,10 +350,11 @@ def _corrections(rig: Description) -> list[Finding]:
         if low > rig.sweep.band_hz[0] or high < rig.sweep.band_hz[1]:
             outcome, text = "warn", f"{text}: less than sweep.band_hz; constant beyond its ends"
         if correction.sensitivity is not None:
-            off = changed_db(mic.sensitivity_mv_per_pa, correction.sensitivity.mv_per_pa)
+            full = rig.interface.full_scale_v
+            off = changed_db(mic.sensitivity_mv_per_pa, correction.sensitivity.with_converter(full))
             if abs(off) > SENSITIVITY_DB:
                 outcome = "warn"
-                text += f"; the rig's sensitivity is {off:+.1f} dB re the file's ({correction.sensitivity.text()})"
+                text += f"; the rig's sensitivity is {off:+.1f} dB re the file's ({correction.sensitivity.text(full)})"
         found.append(Finding("correction", mic.name, outcome, text, values))
     return found
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.signal import butter, freqs
 
 from sweetspot.measure.preflight import findings as found_in
 from sweetspot.measure.preflight import reference, run
@@ -590,6 +591,20 @@ def test_arrivals_are_those_of_a_rigid_sphere(crooked: Description, lab_rig: Any
     assert np.abs((got - got.mean()) - (wanted - wanted.mean())).max() < 0.05e-3
 
 
+@pytest.mark.parametrize("low", [90.0, 520.0, 1000.0, 1500.0, 1900.0, 2500.0, 4000.0])
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_the_sign_of_an_arrival_is_not_that_of_its_high_pass_filter(low: float, order: int) -> None:
+    """A tweeter of 1.5 kHz was called inverted, as its arrival was timed in one band and its phase read in another."""
+    step = 10.0
+    f = np.arange(1.15 * low, 20e3, step)
+    driver = freqs(*butter(order, low, "high", analog=True), f)[1]
+    for polarity in (1.0, -1.0):
+        g = polarity * driver * np.exp(-2j * np.pi * f * 7e-3)
+        at = heard.first_arrival(g, f, 1.0 / step)
+        assert at == pytest.approx(7e-3, abs=0.2e-3)
+        assert polarity * heard.sign(g, f, at) > 0.7
+
+
 def test_the_way_around_a_sphere() -> None:
     """Straight where it is seen; from behind, two tangents and half the girth less what they span."""
     assert expectation.around([0.1, 0.0, 0.0], [2.0, 0.0, 0.0]) == pytest.approx(1.9)
@@ -759,6 +774,15 @@ def test_correction_files_are_looked_at(checked: Check, crooked_text: str, tmp_p
     (shown_text,) = [f for f in checked(rig=rig, move=False) if f.check == "correction"]
     assert (shown_text.subject, shown_text.outcome) == ("boom", "warn")
     assert shown_text.text.startswith("3 points, 30 to 25000 Hz, +1.0 dB at 1 kHz; the rig's sensitivity is -4.0 dB re")
+    # 20 mV/Pa is 0.2 of the full scale of 0.1 V at 1 Pa peak, so 94 dB SPL is -10.97 dBFS
+    (tmp_path / "mic.txt").write_text('"Sens Factor =7.03dB, SERNO: 7"\n30 2\n1000 0\n25000 0\n')
+    (same,) = [f for f in checked(rig=rig, move=False) if f.check == "correction"]
+    assert (same.outcome, "sensitivity" in same.text) == ("pass", False)
+    (tmp_path / "mic.txt").write_text('"Sens Factor =1.03dB, SERNO: 7"\n30 2\n1000 0\n25000 0\n')
+    (other,) = [f for f in checked(rig=rig, move=False) if f.check == "correction"]
+    assert "sensitivity is +6.0 dB re the file's (factor 1.03 dB, so 10 mV/Pa for interface.full_scale_v = 0.1)" in (
+        other.text
+    )
     (tmp_path / "mic.txt").write_text("30 2\n1000 x\n")
     with pytest.raises(BadInput, match=r"mic\.txt, line 2:"):
         checked(rig=rig, move=False)

@@ -202,7 +202,7 @@ def _wide(f: Float, band: tuple[float, float]) -> bool:
 
 
 def in_sign_band(f: Float) -> bool:
-    """Whether tones at ``f`` Hz determine a polarity in :data:`SIGN_HZ`; those of tweeters in their whole band."""
+    """Whether tones at ``f`` Hz determine a polarity in :data:`SIGN_HZ`; those of tweeters do not."""
     return _wide(f, SIGN_HZ)
 
 
@@ -237,10 +237,18 @@ def gate(g: Complex, f: Float, at: float, window_s: float) -> Complex:
 
 
 def sign(g: Complex, f: Float, at: float) -> float:
-    """Cosine of the mean phase of an arrival: 1 when pressure rises with the signal, -1 when it falls."""
-    weight = within(f, SIGN_HZ)
-    mean = np.sum(g * np.exp(2j * np.pi * f * at) * weight)
-    return float(np.real(mean) / max(abs(mean), 1e-300))
+    """Cosine of the phase of an arrival: 1 when pressure rises with the signal, -1 when it falls.
+
+    The phase is the mean over :data:`SIGN_HZ`, for tweeters over the band in which ``at`` (s) was found, re that of a
+    second-order high-pass filter at the lowest tone, whose arrival is found alike: its delay is part of ``at``, which
+    turns the phase of a tweeter by up to a half turn.
+    """
+    weight = within(f, SIGN_HZ if in_sign_band(f) else TIMING_HZ)
+    s = 1j * f / f[0]
+    box = s**2 / (s**2 + np.sqrt(2.0) * s + 1.0)
+    own = first_arrival(box, f, 1.0 / float(f[1] - f[0]))
+    mean, box_mean = (np.sum(r * np.exp(2j * np.pi * f * t) * weight) for r, t in ((g, at), (box, own)))
+    return float(np.real(mean * np.conj(box_mean)) / max(abs(mean) * abs(box_mean), 1e-300))
 
 
 def apart(one: Complex, other: Complex, f: Float) -> float:
