@@ -15,11 +15,12 @@ from sweetspot.measure.correction import load
 from sweetspot.measure.deconvolve import Inverse, Spectra, circular, edges, inverse, loopback_delay
 from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import SourceResponse, snr_db
-from sweetspot.measure.judge import burst, clocks, quality, uncertainty
+from sweetspot.measure.judge import burst, clocks, quality, rub_and_buzz, uncertainty
+from sweetspot.measure.judge.rub_and_buzz import RubAndBuzz
 from sweetspot.measure.plan import FIXED, OverlappedSignal, Plan
 from sweetspot.measure.separation import Separation
 from sweetspot.measure.session import Session
-from sweetspot.measure.shot import ALL, Capture, Reason
+from sweetspot.measure.shot import ALL, Capture, CaptureKey, Reason
 from sweetspot.measure.splice import SpliceNote
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.layout import Pose
@@ -177,6 +178,27 @@ class CaptureAnalyser:
 
         how = self.inverse, self.plan.sweep, mean, 0.0, self.plan.before, self.plan.after
         return harmonics.of_transfer(*how, local=local if notes else None)
+
+    def rub_and_buzz(
+        self, session: Session, positions: Sequence[int], source: int, mics: Sequence[int]
+    ) -> RubAndBuzz | None:
+        """Rub and buzz of one source at some microphones, by the raw captures of some positions.
+
+        Of what was rejected for a burst the first capture counts: a buzz is one, and a splice leaves it out. ``None``
+        when no capture landed or none was kept.
+        """
+        if not session.holds_raw(self.plan.name):
+            return None
+        kept = []
+        for position in positions:
+            key = Capture(position, Pose(), source, 0).key
+            if session.has_landed(self.plan.name, key):
+                note = session.splice(self.plan.name, key)
+                key = CaptureKey(position, source, rejected=note.runs[0]).name if note else key
+                x, attrs = session.raw(self.plan.name, key)
+                kept.append((np.asarray(x)[list(mics)], float(attrs["delay_s"])))
+        lowest = max((shape.half_hz(0.0) for shape in self.plan.sources.shapes), default=0.0)
+        return rub_and_buzz.of_recordings(kept, self.plan.sweep, lowest) if kept else None
 
     def analysed(self, recording: Recording, source: int | None, note: SpliceNote | None = None) -> AnalysedCapture:
         """Responses of each source of a capture: one ``source``, or :data:`ALL` of them overlapped.

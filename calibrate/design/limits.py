@@ -57,6 +57,8 @@ class Limits(Table):
     treble: Level = 3.0
     """Largest loss of level re the prediction in any third octave from 10 to 16 kHz, mean over positions and ears; not
     judged where the unit plays nothing."""
+    rub_and_buzz: Level = -40.0
+    """Largest power of harmonics 10 and above within 21 ms, re the mean of the sweep."""
     guard: Level = 0.1
     """Largest sample at a processor's outputs, re the ceiling, for a programme that needs its guard."""
     side_azimuth: Angle = 7.0

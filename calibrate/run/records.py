@@ -291,6 +291,7 @@ ACTIONS = {
     "centre level": "check the upmix's amount and the centre's gain, and verify again.",
     "upmix off": "switch the processor's upmix on and verify again.",
     "guard off": "switch the guard on, with this unit's ceiling, before anything else plays; then verify again.",
+    "rub and buzz": "look for loose parts, cables that touch a cone and rubbing voice coils; then verify again.",
     "treble": "check the processor's sampling rate, resamplers and tone controls, then the tweeters, and verify again.",
     "clipping": "turn the processor or its amplifier down and verify again.",
     "design": "tell the engineer: this design cannot meet the limits.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -87,7 +87,7 @@ def _judged(
     found, verdict, measured, rig, used = verdict_of(run, fitted, limits, path, listener=listener)
     if verdict.verdict == "fail":
         facing = Heads.of(measured.used_for("score")).facing
-        causes, ruled_out = _why(verdict, facing, lambda: _causes(run, found, measured, rig, used))
+        causes, ruled_out = _why(verdict, facing, found.rub_and_buzz, lambda: _causes(run, found, measured, rig, used))
         verdict = replace(verdict, causes=causes, ruled_out=ruled_out)
     with Session.resume(path, VERIFICATION) as captured:
         captured.annotate("verdict", json.dumps(summary(verdict)))  # indented it takes 60 ms
@@ -101,11 +101,11 @@ Why = tuple[tuple[diagnosis.Cause, ...], tuple[str, ...]]
 """Possible causes, the most likely first, and those ruled out."""
 
 
-def _why(verdict: Verification, facing: Float, diagnose: Callable[[], Why]) -> Why:
+def _why(verdict: Verification, facing: Float, buzzes: Sequence[Mapping[str, Any]], diagnose: Callable[[], Why]) -> Why:
     """Causes of a failure: the design, what metrics of the chain state themselves, or what explains the difference."""
     if by_design := _by_design(verdict.by_design, verdict.image, facing):
         return by_design, ()
-    stated = chain_figures.causes(verdict.metrics)
+    stated = chain_figures.causes(verdict.metrics, buzzes)
     if all(m.key in chain_figures.CAUSES for m in verdict.metrics if m.verdict == "fail"):
         return stated, ()
     causes, ruled_out = diagnose()

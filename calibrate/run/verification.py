@@ -51,6 +51,9 @@ NEARER_DB = 12.0
 SPARE_DB = 0.5
 """Lowered by more than the excess over the SPL limit, dB: other positions may be a little louder."""
 
+RUB_POSITIONS = 3
+"""Positions whose captures are read for rub and buzz: a noise in one of them does not count."""
+
 APART = {"x": 0.005, "y": 0.005, "z": 0.005, "yaw_deg": 0.5, "azimuth_deg": 0.5}
 """Largest differences of a place in the session from that in the rig file, m and degrees: an import may be rounded."""
 
@@ -182,6 +185,7 @@ def _played(
                 if listener is not None:
                     listener.give(measured_set(captured, "ears"))
                 used["distortion"] = _distortion(captured, rig.description, plan)
+                used["rub_and_buzz"] = _rub_and_buzz(captured, rig.description, plan)
         captured.annotate("through", json.dumps(used))
     move(path, run / MEASURED)
     return run / MEASURED
@@ -265,6 +269,17 @@ def _distortion(captured: Session, rig: Description, plan: Plan) -> list[dict[st
     }
     lowest = max((shape.half_hz(0.0) for shape in plan.sources.shapes), default=0.0)
     return chain_figures.to_dict({name: one for name, one in found.items() if one is not None}, lowest)
+
+
+def _rub_and_buzz(captured: Session, rig: Description, plan: Plan) -> list[dict[str, Any]]:
+    """Rub and buzz of each stimulus at its near ears, at the first positions."""
+    listener = CaptureAnalyser.of(rig, plan)
+    positions = plan.order[:RUB_POSITIONS]
+    found = {
+        name: listener.rub_and_buzz(captured, positions, i, chain_figures.NEAR[name])
+        for i, name in enumerate(plan.sources.names)
+    }
+    return chain_figures.rows_of(found)
 
 
 def _begun(path: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:

@@ -1,4 +1,4 @@
-"""Judged metrics of the chain from stereo input to ear: latency, distortion and treble."""
+"""Judged metrics of the chain from stereo input to ear: latency, distortion, rub and buzz, and treble."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.through import OWN
 from sweetspot.calibrate.verify.verification import STIMULI, ProcessorUsed, Verification
 from sweetspot.measure.distortion import Distortion
+from sweetspot.measure.judge.rub_and_buzz import RubAndBuzz
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, thirds_within
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.names import listed
 from sweetspot.rigs.units import Complex, Float, db, power_db
 
 CAUSES = {
@@ -32,6 +34,11 @@ CAUSES = {
     "distortion": (
         diagnosis.DISTORTION,
         "a driver or an amplifier is overloaded or damaged: harmonics of {heard:.1f} dB, {limit:.3g} dB are allowed",
+    ),
+    "rub_and_buzz": (
+        diagnosis.BUZZ,
+        "something in the unit rubs, rattles or is loose: it buzzes by {heard:.1f} dB re the sweep's mean, "
+        "{limit:.3g} dB are allowed, with {stimuli}",
     ),
     "treble": (
         diagnosis.TREBLE,
@@ -53,6 +60,9 @@ OCTAVES_HZ = (250.0, 4000.0)
 
 MIDDLE_HZ = 1000.0
 """Third octaves from here on show how loud a unit is where it plays."""
+
+ALIKE_DB = 6.0
+"""Stimuli within this of the one that buzzes most buzz too."""
 
 NEAR = {"left": (0,), "right": (1,), "both": (0, 1)}
 """Ears at which each stimulus is measured."""
@@ -119,14 +129,67 @@ def guard(excess_db: float, limits: Limits) -> Metric:
     )
 
 
-def causes(metrics: Sequence[Metric]) -> tuple[diagnosis.Cause, ...]:
-    """Causes of failed metrics of :data:`CAUSES`: no difference from the prediction would explain them."""
+def causes(metrics: Sequence[Metric], buzzes: Sequence[Mapping[str, Any]]) -> tuple[diagnosis.Cause, ...]:
+    """Causes of failed metrics of :data:`CAUSES`, one by the rows of :func:`rows_of`: no difference from the prediction
+    would explain them."""
+
+    def values(m: Metric) -> dict[str, Any]:
+        return {"heard": m.heard, "limit": m.limit, "predicted": m.predicted or 0.0, "stimuli": _buzzing(buzzes)}
+
     return tuple(
-        diagnosis.Cause(name, text.format(heard=m.heard, limit=m.limit, predicted=m.predicted or 0.0), 1.0, 0)
+        diagnosis.Cause(name, text.format(**values(m)), 1.0, 0)
         for m in metrics
         if m.verdict == "fail" and m.key in CAUSES
         for name, text in [CAUSES[m.key]]
     )
+
+
+def rows_of(found: Mapping[str, RubAndBuzz | None]) -> list[dict[str, Any]]:
+    """Stored rub and buzz of each stimulus: the sweep's frequency, Hz, and level, dB, of the loudest moment, or none
+    where nothing is above the noise; and what that may hide, dB."""
+    return [
+        {"stimulus": name, "hz": one.worst and one.worst[0], "level_db": one.worst and one.worst[1],
+         "floor_db": one.hidden_db}
+        for name, one in found.items()
+        if one is not None
+    ]  # fmt: skip
+
+
+def rub_and_buzz(rows: Sequence[Mapping[str, Any]], limits: Limits) -> Metric:
+    """Rub and buzz: the loudest moment of any stimulus; an upper bound if it is below the noise.
+
+    Noise that hides more than the limit leaves a given limit grey; the default one only warns.
+    """
+    worst, hidden = _loudest(rows), max(float(r["floor_db"]) for r in rows)
+    found = -np.inf if worst is None else float(worst["level_db"])
+    grey = found <= limits.rub_and_buzz < hidden
+    where = "here nothing is above the noise" if worst is None else f"here {worst['stimulus']} at {worst['hz']:.0f} Hz"
+    if grey:
+        where = "noise hides more than the limit"
+    made = Metric.of(
+        "rub_and_buzz",
+        "Power of harmonics 10 and above within 21 ms re the mean of the sweep at the near ears, the loudest moment of "
+        f"{', '.join(STIMULI)}, median over positions; {where}.",
+        limits,
+        predicted=None,
+        heard=hidden if grey or worst is None else found,
+        uncertainty=hidden - limits.rub_and_buzz if grey and "rub_and_buzz" in limits.given else None,
+    )
+    return replace(made, coverage=2.0, warns=grey and "rub_and_buzz" not in limits.given)
+
+
+def _buzzing(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The stimuli that buzz most, and from and to which frequency of the sweep."""
+    there = [r for r in rows if r["level_db"] is not None]
+    most = max((float(r["level_db"]) for r in there), default=0.0)
+    loud = [r for r in there if r["level_db"] > most - ALIKE_DB]
+    at = sorted({f"{r['hz']:.0f}" for r in loud}, key=float)
+    return f"{listed([r['stimulus'] for r in loud])} at {' to '.join(at[:1] + at[1:][-1:])} Hz" if loud else ""
+
+
+def _loudest(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The row of the stimulus that buzzes most; ``None`` where none does."""
+    return max((r for r in rows if r["level_db"] is not None), key=lambda r: float(r["level_db"]), default=None)
 
 
 def to_dict(found: Mapping[str, Distortion], lowest_hz: float) -> list[dict[str, Any]]:

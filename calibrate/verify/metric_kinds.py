@@ -47,6 +47,7 @@ KINDS: Mapping[str, MetricKind] = {
     "latency": MetricKind("latency", "latency", "at most", "ms"),
     "distortion": MetricKind("distortion", "distortion", "at most"),
     "treble": MetricKind("treble, loss re predicted", "treble", "at most"),
+    "rub_and_buzz": MetricKind("rub and buzz", "rub_and_buzz", "at most"),
     "guard": MetricKind("guard, largest output re the ceiling", "guard", "at most"),
     "left_azimuth": MetricKind("image, hard left, azimuth error", "side_azimuth", "at most", "°"),
     "right_azimuth": MetricKind("image, hard right, azimuth error", "side_azimuth", "at most", "°"),

@@ -196,6 +196,8 @@ class ReadVerification:
         ``None`` in a file of an earlier version, which knew our own engine alone.
     distortion
         Of the stimuli, see :func:`chain_figures.to_dict`; none in a file of an earlier version.
+    rub_and_buzz
+        Of the stimuli, see :func:`chain_figures.rows_of`; none in a file of an earlier version.
     guard_db
         What the processor's outputs reach under a loud program, dB re the ceiling; ``None`` where it was not tried.
     """
@@ -206,6 +208,7 @@ class ReadVerification:
     filters: FilterSet
     through: ProcessorUsed | None
     distortion: tuple[Mapping[str, Any], ...] = ()
+    rub_and_buzz: tuple[Mapping[str, Any], ...] = ()
     guard_db: float | None = None
 
     @property
@@ -230,6 +233,7 @@ class ReadVerification:
         more = [chain_figures.latency(self.filters, self.through, limits)]
         more += chain_figures.treble(found, measured.ir.band[1], limits)
         more += [chain_figures.distortion(self.distortion, limits)] if self.distortion else []
+        more += [chain_figures.rub_and_buzz(self.rub_and_buzz, limits)] if self.rub_and_buzz else []
         more += [chain_figures.guard(self.guard_db, limits)] if self.guard_db is not None else []
         found = replace(found, metrics=(*found.metrics, *more))
         found = judged(replace(found, through=self.through), self.filters, limits)
@@ -248,7 +252,8 @@ def understood(
     Parameters
     ----------
     attributes
-        ``name``, ``form``, ``latency_samples`` and ``distortion``; empty in a file of an earlier version.
+        ``name``, ``form``, ``latency_samples``, ``distortion`` and ``rub_and_buzz``; empty in a file of an
+        earlier version.
     heard, measured
         Ears and polar set of the verification and of the session.
     deployed
@@ -271,6 +276,7 @@ def understood(
         filters,
         through,
         tuple(attributes.get("distortion", ())),
+        tuple(attributes.get("rub_and_buzz", ())),
         attributes.get("guard_db"),
     )
 

@@ -50,6 +50,12 @@ KINDS: dict[str, FaultKind] = {
     "invert": FaultKind("the polarity of a driver or microphone is reversed", False, _ONE, tuple(_ONE)),
     "swap": FaultKind("two drivers or two microphones are swapped", False, _TWO, tuple(_TWO)),
     "level": FaultKind("a driver's level is off by db", False, {"driver": None, "db": None}),
+    "rub": FaultKind(
+        "a driver's voice coil rubs: clicks of db (dBFS at the driver) where its excursion passes that of a low tone "
+        "of over dBFS",
+        False,
+        {"driver": None, "db": -40.0, "over": -25.0},
+    ),
     "amp-off": FaultKind("the amplifier is off: no driver plays", False, {}),
     "temperature": FaultKind("the room is warmer by this many kelvin (below 0: colder)", False, {"by": None}),
     "slip": FaultKind("the turntable slips by deg on its way to that capture, undetected", True, {"deg": 3.0}),
@@ -227,6 +233,7 @@ _READERS: dict[str, tuple[Any, str]] = {
     "for": (_number(0.001, 1e6), "seconds from 0.001"),
     "by": (_number(-60.0, 600.0), "a number from -60 to 600"),
     "db": (_number(-120.0, 40.0), "dB from -120 to 40"),
+    "over": (_number(-120.0, 0.0), "dBFS from -120 to 0"),
     "gain": (_number(-60.0, 80.0), "dB from -60 to 80"),
     "deg": (_number(-180.0, 180.0), "degrees from -180 to 180"),
     "samples": (_whole, f"a whole number from 1 to {JUMP_MAX}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,12 +157,42 @@ def test_treble_that_is_lost_fails_by_itself(stimulus: int, hz: float) -> None:
     (lost,) = chain_figures.treble(verification(want, quiet), 20000.0, LIMITS)
     assert (lost.heard, lost.verdict) == (pytest.approx(6.02, abs=0.1), "fail")
     assert f"here {('left', 'right', 'both')[stimulus]}" in lost.explanation
-    (cause,) = chain_figures.causes([lost])
+    (cause,) = chain_figures.causes([lost], ())
     assert (cause.name, cause.text[:27]) == ("treble", "the treble is 6.0 dB low, 3")
     assert chain_figures.treble(verification(want, quiet), 11000.0, LIMITS) == []
     dull = want.copy()
     dull[..., F > 8900.0] *= 0.05
     assert chain_figures.treble(verification(dull, 0.1 * dull), 20000.0, LIMITS) == []
+
+
+def buzz(stimulus: str, level_db: float | None, hz: float | None = 300.0, floor_db: float = -60.0) -> dict[str, Any]:
+    return {"stimulus": stimulus, "hz": hz, "level_db": level_db, "floor_db": floor_db}
+
+
+def test_a_buzz_fails_by_itself_and_its_cause_names_the_stimuli() -> None:
+    rows = [buzz("left", -31.0), buzz("right", -50.0), buzz("both", -36.0, 280.0)]
+    metric = chain_figures.rub_and_buzz(rows, LIMITS)
+    assert (metric.heard, metric.verdict) == (-31.0, "fail")
+    (cause,) = chain_figures.causes([metric], rows)
+    assert cause.name == "rub and buzz"
+    assert "buzzes by -31.0 dB" in cause.text
+    assert cause.text.endswith("with left and both at 280 to 300 Hz")
+    alone = rows[:1]
+    assert chain_figures.causes([chain_figures.rub_and_buzz(alone, LIMITS)], alone)[0].text.endswith("left at 300 Hz")
+    assert chain_figures.rub_and_buzz([buzz("left", -50.0)], LIMITS).verdict == "pass"
+    assert chain_figures.rub_and_buzz([buzz("left", None, None)], LIMITS).heard == -60.0
+
+
+def test_noise_that_hides_a_buzz_leaves_a_given_limit_grey_and_the_default_one_warns() -> None:
+    hidden = [buzz("left", None, None, -35.0), buzz("right", -41.0, 300.0, -50.0)]
+    usual = chain_figures.rub_and_buzz(hidden, LIMITS)
+    assert (usual.verdict, usual.heard) == ("warn", -35.0)
+    assert usual.explanation.endswith("noise hides more than the limit.")
+    given = chain_figures.rub_and_buzz(hidden, Limits(rub_and_buzz=-40.0))
+    assert (given.verdict, given.heard) == ("grey", -35.0)
+    loud = [hidden[0], buzz("right", -30.0)]
+    assert chain_figures.rub_and_buzz(loud, LIMITS).verdict == "fail"
+    assert chain_figures.causes([usual], hidden) == ()
 
 
 def verification(want: np.ndarray, got: np.ndarray) -> Verification:

@@ -21,7 +21,7 @@ from sweetspot.measure import plan
 from sweetspot.measure import run as hardware
 from sweetspot.measure.session import Session
 from sweetspot.rigs.protocol import Rig
-from sweetspot.rigs.rig_file import parse
+from sweetspot.rigs.rig_file import parse, with_faults
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 
@@ -119,7 +119,7 @@ def verified(tmp_path_factory: pytest.TempPathFactory, lab_rig: Callable[..., Ri
     """Calibrates and verifies a device with a design; every device is measured once."""
     sessions: dict[str, Path] = {}
 
-    def hear(device: str, design: str = "") -> Verification:
+    def hear(device: str, design: str = "", fault: str = "") -> Verification:
         if device not in sessions:
             sessions[device] = here = tmp_path_factory.mktemp(device)
             (here / "rig.toml").write_text(rig_text(device), encoding="utf-8")
@@ -131,7 +131,8 @@ def verified(tmp_path_factory: pytest.TempPathFactory, lab_rig: Callable[..., Ri
         shutil.copytree(sessions[device], run, dirs_exist_ok=True)
         text = SHORT + design
         fitted = steps.calibrate(run, read(text, "design.toml"), text)
-        rig = lab_rig(parse(rig_text(device), folder=run), "U-3")
+        described = parse(rig_text(device), folder=run)
+        rig = lab_rig(with_faults(described, [fault]) if fault else described, "U-3")
         steps.measure_verification(
             run, rig, fitted, NOON, ask=lambda _: None, track=lambda *_: nullcontext(lambda _: None)
         )
@@ -193,6 +194,15 @@ def test_sides_that_drown_in_a_living_room(verified: Hear) -> None:
     assert sides.uncertainty is not None
     assert 0.0 < sides.uncertainty < 0.5
     assert "sounds farther away" in "".join(found.warnings)
+
+
+def test_a_driver_that_rubs(verified: Hear) -> None:
+    """Clicks once a cycle: hardly any harmonics 2 to 5, and bursts that a splice would leave out."""
+    found = verified("free", fault="rub driver=d1 db=-30")
+    assert {m.key for m in found.metrics if m.verdict == "fail"} == {"rub_and_buzz"}
+    buzz = by_key(found)["rub_and_buzz"]
+    assert -34.0 < buzz.heard < -24.0
+    assert "; here " in buzz.explanation
 
 
 def test_a_narrow_design(verified: Hear) -> None:

@@ -21,6 +21,7 @@ from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.lab import soundcard, stage_server
 from sweetspot.rigs.lab.interface import LabInterface, LabStage
+from sweetspot.rigs.lab.sound.motor import Rub
 from sweetspot.rigs.lab.soundcard import SoundCard
 from sweetspot.rigs.lab.stage.et250_machine import Et250Machine
 from sweetspot.rigs.lab.world import World
@@ -253,6 +254,18 @@ def test_reversed_swapped_and_louder_drivers(world: World, run: Run, y: NDArray[
             sent = played
         wanted = sum(np.convolve(sent[o], paths[BOOM, o])[: LONG - LATE] for o in wires)
         assert np.abs(x[BOOM, LATE:] - wanted).max() < 1e-6
+
+
+def test_a_voice_coil_rubs_once_a_cycle_while_its_excursion_is_large(run: Run, clean: NDArray[np.float32]) -> None:
+    t = np.arange(FS) / FS
+    low = (0.2 * np.sin(2.0 * np.pi * 40.0 * t)).astype(np.float32)
+    rub = Rub(0.01, 0.1, FS)
+    clicks = np.concatenate([rub.process(block) for block in np.array_split(low, 47)]) - low
+    assert np.abs(clicks).max() == pytest.approx(0.01, rel=1e-3)
+    assert np.count_nonzero(np.diff((np.abs(clicks) > 0.005).nonzero()[0]) > FS // 100) == 39
+    for quiet in (0.3 * low, (0.2 * np.sin(2.0 * np.pi * 2000.0 * t)).astype(np.float32)):
+        assert np.array_equal(Rub(0.01, 0.1, FS).process(quiet), quiet)
+    assert same(run("rub driver=left over=0")[0], clean)
 
 
 def test_an_unplugged_ear_keeps_only_the_converters_noise(run: Run) -> None:

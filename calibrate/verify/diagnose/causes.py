@@ -65,7 +65,9 @@ class Cause:
         return "as predicted" if self.name == DESIGN else f"explains {self.percent:.0f} % of the difference"
 
 
-GUARD_OFF, NOISE, DISTORTION, LATENCY, TREBLE = MEASURED = ("guard off", "noise", "distortion", "latency", "treble")
+GUARD_OFF, NOISE, DISTORTION, BUZZ, LATENCY, TREBLE = MEASURED = (
+    "guard off", "noise", "distortion", "rub and buzz", "latency", "treble"
+)  # fmt: skip
 """Causes that a metric of the chain states by itself: no difference from the prediction in :data:`residual.BAND`."""
 
 DESIGN = "design"

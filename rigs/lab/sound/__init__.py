@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.lab.sound.driver import DriverModel as DriverModel
     from sweetspot.rigs.lab.sound.driver import drawn as drawn
     from sweetspot.rigs.lab.sound.motor import MotorDistortion as MotorDistortion
+    from sweetspot.rigs.lab.sound.motor import Rub as Rub
     from sweetspot.rigs.lab.sound.motor import Thermal as Thermal
     from sweetspot.rigs.lab.sound.room import taper as taper
     from sweetspot.rigs.lab.sound.spread import spread_of_unit as spread_of_unit

@@ -1,4 +1,4 @@
-"""Nonlinearity of a driver's motor: harmonic distortion and power compression.
+"""Nonlinearity of a driver's motor: harmonic distortion, power compression, and a voice coil that rubs.
 
 The voltage is first low-passed where a knee is given (excursion, not voltage, bends the springs), then passes a
 polynomial of the third degree, then the driver's linear response: a Volterra series whose kernels of second and third
@@ -90,6 +90,47 @@ def _fir(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     y, after = _recursive(taps, np.ones(1, dtype=np.float32), x, state)
     return np.asarray(y, dtype=np.float32), np.asarray(after, dtype=np.float32)
+
+
+class Rub:
+    """A voice coil that rubs: a click each time that the excursion, the voltage low-passed at :data:`KNEE_HZ`, passes a
+    limit outwards.
+
+    Parameters
+    ----------
+    click
+        Peak of a click re full scale, at the driver.
+    limit
+        Voltage of a low tone whose peak just reaches the limit, re full scale.
+    fs
+        Sampling rate, Hz.
+    """
+
+    KNEE_HZ, RINGS_HZ, RINGS_S, LASTS_S = 150.0, 3500.0, 0.0006, 0.01
+
+    def __init__(self, click: float, limit: float, fs: int) -> None:
+        t = np.arange(round(self.LASTS_S * fs)) / fs
+        wave = np.exp(-t / self.RINGS_S) * np.sin(2.0 * np.pi * self.RINGS_HZ * t)
+        self.wave = click * wave / np.abs(wave).max()
+        self.limit = limit
+        self._pole = float(np.exp(-2.0 * np.pi * self.KNEE_HZ / fs))
+        self._states = np.zeros((2, 1))
+        self._beyond = False
+        self._rings = np.zeros(len(self.wave))
+
+    def process(self, v: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The next samples ``(samples,)``, with clicks."""
+        x: NDArray[Any] = v
+        for state in self._states:
+            x, state[:] = _recursive([1.0 - self._pole], [1.0, -self._pole], x, state.copy())
+        beyond = x > self.limit
+        starts = np.flatnonzero(beyond & ~np.concatenate([[self._beyond], beyond[:-1]]))
+        self._beyond = bool(beyond[-1])
+        rings = np.concatenate([self._rings, np.zeros(len(v))])
+        for at in starts:
+            rings[at : at + len(self.wave)] += self.wave
+        self._rings = rings[len(v) :]
+        return np.asarray(v + rings[: len(v)], dtype=np.float32)
 
 
 class Thermal:

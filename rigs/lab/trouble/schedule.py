@@ -11,6 +11,7 @@ from weakref import proxy
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.rigs.lab.sound import Rub
 from sweetspot.rigs.lab.trouble.noises import burst
 from sweetspot.rigs.rig_file import STAGE, Description, Fault, parse_fault
 from sweetspot.rigs.units import from_db, pressure
@@ -93,6 +94,7 @@ class Schedule:
         self._mics = {m.name: m.channel - 1 for m in rig.mic}
         self._floor = {m.name: _converter_share(rig, m) for m in rig.mic}
         self._fired: set[Fault | int] = set()
+        self._rubs: dict[Fault, Rub] = {}
         self._wave = lru_cache(maxsize=64)(partial(Schedule._made, cast("Schedule", proxy(self))))
 
     @property
@@ -102,7 +104,7 @@ class Schedule:
 
     def outputs(self, y: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
         """Amplifier outputs ``(output, samples)``."""
-        due = list(self._due(span, "swap", "dead", "invert", "level", "amp-off"))
+        due = list(self._due(span, "swap", "dead", "invert", "level", "rub", "amp-off"))
         if not due:
             return y
         out = y.copy()
@@ -110,6 +112,10 @@ class Schedule:
             value = fault.values
             if fault.kind == "amp-off":
                 out[list(self._drivers.values()), a:b] = 0.0
+            elif fault.kind == "rub":
+                rubs = self._rubs.setdefault(fault, Rub(from_db(value["db"]), from_db(value["over"]), self.fs))
+                channel = self._drivers[value["driver"]]
+                out[channel, a:b] = rubs.process(out[channel, a:b])
             elif value.get("drivers"):
                 one, other = (self._drivers[n] for n in value["drivers"])
                 out[[one, other], a:b] = out[[other, one], a:b]
