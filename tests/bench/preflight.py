@@ -13,13 +13,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -28,49 +24,13 @@ from sweetspot.measure.preflight.finding import Finding
 from sweetspot.rigs.lab.interface import LabInterface, LabStage
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.load import READY_MADE
-from sweetspot.rigs.protocol import Recording, Rig
+from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import EARS, Description, read
+from tests.patchbay import PatchBay
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 FOUND, FALSE = 0.99, 0.01
 """Shares of the faults that must be found or reported, and of good set-ups that may be refused."""
-
-
-@dataclass
-class PatchBay:
-    """Cables between an interface and the lab, by channels from 1: where each leads, and with which gain."""
-
-    inner: LabInterface
-    plugs: dict[int, tuple[int, float]] = field(default_factory=dict)
-    jacks: dict[int, tuple[int, float]] = field(default_factory=dict)
-
-    @property
-    def fs(self) -> int:
-        return self.inner.fs
-
-    @property
-    def outputs(self) -> int:
-        return self.inner.outputs
-
-    @property
-    def inputs(self) -> int:
-        return self.inner.inputs
-
-    def capture(self, y: NDArray[np.float32]) -> Recording:
-        """Play and record through the cables."""
-        fed = np.zeros_like(y)
-        for out in range(len(y)):
-            to, gain = self.plugs.get(out + 1, (out + 1, 1.0))
-            fed[to - 1] += np.float32(gain) * y[out]
-        recording = self.inner.capture(fed)
-        x = np.random.default_rng(3).standard_normal(recording.x.shape, dtype=np.float32) * np.float32(3e-6)
-        for at in range(len(x)):
-            to, gain = self.jacks.get(at + 1, (at + 1, 1.0))
-            x[to - 1] += np.float32(gain) * recording.x[at]
-        return replace(recording, x=np.clip(x, -1.0, 1.0))
-
-    def close(self) -> None:
-        """Nothing to let go of."""
 
 
 Fault = tuple[str, dict[int, tuple[int, float]], dict[int, tuple[int, float]], set[tuple[str, str]]]

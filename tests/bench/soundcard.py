@@ -13,8 +13,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -27,6 +25,7 @@ from sweetspot.rigs.lab import soundcard  # noqa: E402
 from sweetspot.rigs.lab.world import World  # noqa: E402
 from sweetspot.rigs.rig_file.description import parse  # noqa: E402
 from sweetspot.rigs.units import speed_of_sound  # noqa: E402
+from tests.patchbay import Unserved  # noqa: E402
 
 FS, BLOCK = 48000, 256
 SIZE, ABSORPTION = (5.2, 4.1, 2.5), 0.275
@@ -51,25 +50,9 @@ def rig(port: Path, absorption: float = ABSORPTION) -> str:
     return f"{head}{drivers}{ears}{place}[lab]\n{lab}absorption = {absorption}\n"
 
 
-class Unserved:
-    """A JACK client without a server: its ports are arrays."""
-
-    name, blocksize = "bench", BLOCK
-
-    def __init__(self) -> None:
-        self.inports, self.outports = SimpleNamespace(register=self._port), SimpleNamespace(register=self._port)
-
-    def _port(self, _name: str, **_flags: bool) -> Any:
-        array = np.zeros(BLOCK, dtype=np.float32)
-        return SimpleNamespace(get_array=lambda: array, number_of_connections=1)
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
-
-
 def processor_time(place: Path, seconds: float) -> bool:
     """Processor time of the whole sound card, noise on every output."""
-    soundcard._client = lambda *_: Unserved()
+    soundcard._client = lambda *_: Unserved(BLOCK)
     soundcard.publish = lambda *_: None  # type: ignore[assignment]
     soundcard._address = lambda _: 0
     described = parse(rig(place / "port"), place)

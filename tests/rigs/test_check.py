@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,64 +44,13 @@ from sweetspot.rigs.load import find, open_rig
 from sweetspot.rigs.protocol import Recording, Rig
 from sweetspot.rigs.rig_file.added_faults import with_faults
 from sweetspot.rigs.rig_file.description import Description, parse
-from sweetspot.rigs.units import db, from_db
+from sweetspot.rigs.units import db
 from sweetspot.roof import build
+from tests.patchbay import PatchBay
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 
 Check = Callable[..., list[Finding]]
-
-
-@dataclass
-class PatchBay:
-    """Cables between an interface and the world: what the rig file does not know of.
-
-    Parameters
-    ----------
-    inner
-        The lab.
-    plugs
-        Output on the box -> output of the lab (from 1) that it feeds, by a gain; others go straight.
-    jacks
-        Input of the lab -> input on the box that it reaches, by a gain.
-    noise_db
-        Noise added at each input of the box, dBFS.
-    """
-
-    inner: LabInterface
-    plugs: dict[int, tuple[int, float]] = field(default_factory=dict)
-    jacks: dict[int, tuple[int, float]] = field(default_factory=dict)
-    lose: int = 0
-    noise_db: float = -110.0
-
-    @property
-    def fs(self) -> int:
-        return self.inner.fs
-
-    @property
-    def outputs(self) -> int:
-        return self.inner.outputs
-
-    @property
-    def inputs(self) -> int:
-        return self.inner.inputs
-
-    def capture(self, y: NDArray[np.float32]) -> Recording:
-        fed = np.zeros_like(y)
-        for out in range(len(y)):
-            to, gain = self.plugs.get(out + 1, (out + 1, 1.0))
-            fed[to - 1] += np.float32(gain) * y[out]
-        recording = self.inner.capture(fed)
-        x = np.random.default_rng(3).standard_normal(recording.x.shape) * from_db(self.noise_db)
-        for at in range(len(x)):
-            to, gain = self.jacks.get(at + 1, (at + 1, 1.0))
-            x[to - 1] += gain * recording.x[at]
-        if self.lose:
-            x[:, -20000:] = np.roll(x, -self.lose, axis=1)[:, -20000:]
-        return replace(recording, x=np.clip(x, -1.0, 1.0).astype(np.float32))
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 class Remembered(World):

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from sweetspot.rigs.rig_file.added_faults import with_faults
 from sweetspot.rigs.rig_file.description import Description, parse
 from sweetspot.rigs.turntable.grbl import GrblStage
 from sweetspot.rigs.units import db
+from tests.patchbay import Unserved
 
 QUIET = "mic_noise_db_spl = -200\nconverter_noise_dbfs = -250\nlatency_samples = 311\n"
 BLOCK, LONG, GAP = 256, 47 * 256, 47 * 256
@@ -70,24 +70,8 @@ def open_lab(world: World) -> LabInterface:
     return LabInterface(world, lambda: datetime(2026, 3, 4, tzinfo=UTC))
 
 
-class FakeClient:
-    """A JACK client without a server: its ports are arrays."""
-
-    name, blocksize = "fake", BLOCK
-
-    def __init__(self) -> None:
-        self.inports, self.outports = SimpleNamespace(register=self._port), SimpleNamespace(register=self._port)
-
-    def _port(self, _name: str, **_flags: bool) -> Any:
-        array = np.zeros(BLOCK, dtype=np.float32)
-        return SimpleNamespace(get_array=lambda: array, number_of_connections=1)
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
-
-
 def as_card(world: World, monkeypatch: pytest.MonkeyPatch) -> SoundCard:
-    monkeypatch.setattr(soundcard, "_client", lambda *_: FakeClient())
+    monkeypatch.setattr(soundcard, "_client", lambda *_: Unserved(BLOCK))
     monkeypatch.setattr(soundcard, "publish", lambda *_: None)
     monkeypatch.setattr(soundcard, "_address", lambda _: 0)
     return SoundCard(world)
