@@ -109,6 +109,9 @@ class Gate:
         """One line for a reader."""
         if self.reflection_s is None:
             why = "no reflection before its end"
+        elif self.reflection_s < LEAST_S:
+            soonest = f"{1000 * LEAST_S:.1f} ms"
+            why = f"the shortest: within {soonest} comes a reflection, or a shadowed driver's sound around the body"
         else:
             why = f"the first reflection comes {1000 * self.reflection_s:.2f} ms after the direct sound"
         return (

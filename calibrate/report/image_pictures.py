@@ -171,7 +171,8 @@ def _levels(image: Assessment) -> Picture:
         "loudness",
         "Level: loudness at the same driver ceiling",
         f"Loudness of the arms over plain stereo; calibrated: {text}.",
-        f"BS.1770 loudness at the ears, all arms at the same ceiling of the drivers; {image.loudness.largest}; "
+        "BS.1770 loudness at the ears, all arms at the same ceiling of the drivers: plain stereo peaks there, the "
+        f"guard holds the calibrated unit; {image.loudness.largest}; "
         f"headroom of music {image.loudness.headroom_db:.1f} dB.",
         lambda figure: image_plots.bars(figure.subplots(), image.loudness.re_plain_db, "loudness re plain stereo, dB"),
     )

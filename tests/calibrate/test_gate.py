@@ -352,6 +352,9 @@ def test_a_gate_in_words() -> None:
         "gate 12.34 ms (the first reflection comes 13.56 ms after the direct sound), 8.5 periods at most; valid from "
         "81 Hz"
     )
+    early = Gate(0.0008, 10.0, 38.0 / 48000.0).text
+    assert early.startswith("gate 0.80 ms (the shortest: within 0.8 ms comes a reflection, or a shadowed driver")
+    assert "first reflection" not in early, "a round device's shadowed drivers rise again by themselves"
 
 
 def test_a_silent_driver_is_named() -> None:
