@@ -96,13 +96,18 @@ def hum(x: NDArray[np.float32], sweep: Sweep, latency: float, decay: float) -> t
     Read off the stretch after the sweep has left the lowest octaves: power in the lines at multiples of the mains,
     where they stand 15 dB above their neighbours and are as strong until its end: a mode of a live room dies away.
     """
-    begin = round((latency + decay + sweep.rate * np.log(max(400.0, 2 * sweep.band[0]) / sweep.swept[0])) * sweep.fs)
+    begin = round((latency + hum_from_s(sweep, decay)) * sweep.fs)
     rest = x[begin : begin + max(len(x) - begin, 0) // 1024 * 1024]
     if len(rest) < 0.25 * sweep.fs:
         return None
     limit = float(np.mean(np.asarray(x, dtype=float) ** 2)) * float(from_db(HUM_LEVEL_DB)) ** 2
     mains, level = mains_of(rest, sweep.fs, limit)
     return (mains, float(power_db(level / limit)) + HUM_LEVEL_DB) if level > limit else None
+
+
+def hum_from_s(sweep: Sweep, decay: float) -> float:
+    """Time in a capture from which hum is looked for, s: the sweep has left the lowest octaves, which have decayed."""
+    return float(decay + sweep.rate * np.log(max(400.0, 2 * sweep.band[0]) / sweep.swept[0]))
 
 
 def mains_of(x: NDArray[np.float32], fs: int, limit: float = 0.0) -> tuple[float, float]:

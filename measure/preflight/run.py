@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure import plan
-from sweetspot.measure.judge import LoudnessCheck, Sound
+from sweetspot.measure.judge import LoudnessCheck, Sound, disturbance, quality
 from sweetspot.measure.preflight import findings, levels
 from sweetspot.measure.preflight.calibration import deviates
 from sweetspot.measure.preflight.calibrator import changed_db
@@ -44,6 +44,9 @@ SOFTER_DB = (-10.0, -20.0, -30.0)
 
 LOOP_BAND = (20.0, 0.45)
 """Of the loopback's comb: Hz, and part of the sampling rate."""
+
+LONGEST_SILENCE_S = 2.0
+"""Of what is kept ahead of the combs."""
 
 TURNS_DEG = (57.0, -57.0, 31.0, -31.0, 17.0, -17.0)
 """Test turns, the first that the limits allow: no symmetry of a device brings it onto itself."""
@@ -98,9 +101,16 @@ def captures(rig: Description, move: bool, axes: frozenset[str]) -> int:
 
 
 def stimulus(rig: Description, peak: float) -> tuple[multitone.Comb, NDArray[np.float32]]:
-    """The combs of a rig, each driver's within its limits, and all output signals ``(outputs, samples)``."""
+    """The combs of a rig, each driver's within its limits, and all output signals ``(outputs, samples)``.
+
+    The silence ahead of them is as long as the stretch of a capture in which hum is looked for: in a shorter one, hum
+    that a session will reject would be lost in the noise.
+    """
     bands = [d.band_hz for d in rig.driver] + [(LOOP_BAND[0], LOOP_BAND[1] * rig.fs)]
-    signal = multitone.combs(bands, rig.fs, peak, protections(rig))
+    sweep, played = plan.excitation(rig, tail=0)
+    searched = len(played) / rig.fs - disturbance.hum_from_s(sweep, quality.DECAY_S)
+    silence = min(max(searched, multitone.SILENCE_S), LONGEST_SILENCE_S)
+    signal = multitone.combs(bands, rig.fs, peak, protections(rig), silence_s=silence)
     y = np.zeros((rig.outputs, signal.y.shape[1]), dtype=np.float32)
     y[[d.channel - 1 for d in rig.driver] + [rig.interface.loopback.out - 1]] = signal.y
     check_outputs(y, rig, "pre-flight check")

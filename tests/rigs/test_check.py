@@ -20,6 +20,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import butter, freqs
 
+from sweetspot.measure import plan
+from sweetspot.measure.judge import disturbance, quality
 from sweetspot.measure.preflight import findings as found_in
 from sweetspot.measure.preflight import reference, run
 from sweetspot.measure.preflight.finding import Finding, table, verdict
@@ -599,6 +601,25 @@ def test_the_loopbacks_gain_at_192_khz_does_not_depend_on_the_clocks(ppm: float)
     ).astype(np.float32)
     found = heard.loop(multitone.matrix(signal, x), 1, signal.y[1].astype(float), x, 0)
     assert db(found.gain) == pytest.approx(-12.04, abs=0.1)
+
+
+@pytest.mark.parametrize("seconds", [0.6, 1.5])
+def test_the_check_finds_weak_hum_as_a_capture_does(crooked_text: str, seconds: float, tmp_path: Path) -> None:
+    """Hum 10 dB over the noise in 20 Hz: a silence of 0.4 s showed a quarter of it."""
+    rig = parse(crooked_text.replace("seconds = 0.6", f"seconds = {seconds:g}"), folder=tmp_path)
+    signal, _ = run.stimulus(rig, 0.1)
+    sweep, played = plan.excitation(rig, tail=0)
+    searched = len(played) - round(disturbance.hum_from_s(sweep, quality.DECAY_S) * rig.fs)
+    assert signal.silence == pytest.approx(max(searched, 0.4 * rig.fs), abs=1)
+
+    def found(seconds: float) -> int:
+        t = np.arange(round(seconds * rig.fs)) / rig.fs
+        hum = sum(10.0 ** (-0.3 * k) * np.sin(2.0 * np.pi * 50.01 * (k + 1) * t + k) for k in range(3))
+        noise = np.sqrt(np.mean(hum**2) * 0.1 * rig.fs / 40.0) * np.random.default_rng(5).standard_normal((40, len(t)))
+        return sum(disturbance.mains_of((hum + n).astype(np.float32), rig.fs)[0] == 50.0 for n in noise)
+
+    if seconds > 1.0:
+        assert found(signal.silence / rig.fs) > 2 * found(0.4)
 
 
 def test_combs_do_not_meet(crooked: Description) -> None:

@@ -18,7 +18,7 @@ WINDOW_S = 0.04
 """The combs repeat after the first, or as long as it takes for each pair's response to have the second for itself."""
 
 SILENCE_S = 0.4
-"""Ahead of the combs, for the noise."""
+"""Ahead of the combs, for the noise, at least."""
 
 SETTLE_S = 0.35
 """Time from the first tone to the first evaluated period, s: longer than latency and the room's decay."""
@@ -74,7 +74,14 @@ class Comb:
         return slice(end - 2 * self.period, end - self.period), slice(end - self.period, end)
 
 
-def combs(bands: Sequence[tuple[float, float]], fs: int, peak: float, shapes: Sequence[Protection] = ()) -> Comb:
+def combs(
+    bands: Sequence[tuple[float, float]],
+    fs: int,
+    peak: float,
+    shapes: Sequence[Protection] = (),
+    *,
+    silence_s: float = SILENCE_S,
+) -> Comb:
     """One comb for each band (Hz), each with the given peak (linear), or less by the limits of the drivers.
 
     The first outputs are those of ``shapes``: their combs pass the protection filters, and begin half way up them.
@@ -84,7 +91,7 @@ def combs(bands: Sequence[tuple[float, float]], fs: int, peak: float, shapes: Se
     """
     spacing = len(bands) + 1
     period = fft.next_fast_len(round(max(PERIOD_S, WINDOW_S * spacing) * fs), real=True)
-    silence, length = round(SILENCE_S * fs), round((SETTLE_S + FADE_S) * fs) + 2 * period
+    silence, length = round(silence_s * fs), round((SETTLE_S + FADE_S) * fs) + 2 * period
     fade = round(FADE_S * fs)
     ramp = np.sin(0.5 * np.pi * (np.arange(fade) + 0.5) / fade) ** 2
     tones, spectra = [], []
