@@ -274,6 +274,8 @@ ACTIONS = {
     "other filter set": "load this unit's filters and verify again.",
     "left-right swap": "swap the two program cables and verify again.",
     "ears swapped": "swap the two ear cables and verify again.",
+    "ears swapped, driver": "swap the two ear cables and verify again; the driver is judged then.",
+    "ear cable": "check to which microphone and input that ear's cable goes, and verify again.",
     "drivers swapped": "check the order of the amplifier's cables and verify again.",
     "sampling rate": "set the processor to the filters' sampling rate and verify again.",
     "level": "check the volume of the amplifier and verify again.",

@@ -164,6 +164,29 @@ def test_the_cause_that_was_put_in_is_named(make: Callable[[], Residual], name: 
     assert cause.explained > 0.9
 
 
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("ear", [0, 1])
+def test_an_ears_cable_at_another_microphone_is_named(ear: int, timed: bool) -> None:
+    """The other one stands 70 cm before the head, to the side; it is no ear, and no fault of an ear."""
+    h = paths()
+    k = 2.0 * np.pi * F / 343.0
+    way = np.linalg.norm(AT[:, :2] - np.array([HEAD_M - 0.7, 0.4]), axis=1)[:, None]
+    h[:, ear] = np.exp(-1j * k * way) / way * 10.0 ** (-6.0 / 20.0)
+    cause = found(scene(h=h, late=0.0 if timed else 0.0021, timed=timed))
+    side = ("left", "right")[ear]
+    assert (cause.name, cause.text.split(":")[0]) == ("ear cable", f"the {side} ear's input carries something else")
+
+
+@pytest.mark.parametrize(
+    ("w", "text"), [(changed(2, -1.0), "'right' has its polarity inverted"), (changed(0, 0.0), "'woofer' is silent")]
+)
+def test_swapped_ears_beside_a_drivers_fault_are_named_with_it(w: np.ndarray, text: str) -> None:
+    cause = found(scene(h=paths()[:, ::-1], w=w))
+    assert cause.name == "ears swapped, driver", cause
+    assert cause.text == f"the two ears are swapped, and driver {text}"
+    assert cause.explained > 0.9
+
+
 @pytest.mark.parametrize(
     ("w", "name", "message"),
     [

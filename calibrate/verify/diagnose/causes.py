@@ -8,7 +8,7 @@ explained = 1 - |measured - p(cause)|^2 / |measured - p|^2
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -115,9 +115,21 @@ def causes(
         *_clipping(s),
         *_others(s, others or {}),
         *head_faults.moved(s, at, distance_m),
+        *_swapped_beside(s, drivers),
     ]
     judged = [Cause(n, message, 1.0 - left / max(base, 1e-300), k) for n, message, left, k in found]
+    if max(c.explained for c in judged) < CLEAR:
+        other = head_faults.elsewhere(s)
+        judged += [Cause(n, message, 1.0 - left / max(base, 1e-300), k) for n, message, left, k in other]
     return sorted(judged, key=lambda c: -(c.explained - SIMPLER * c.numbers))
+
+
+def _swapped_beside(s: Residual, drivers: Sequence[str]) -> Found:
+    """Swapped ears, and beside them a fault of one driver."""
+    swapped = replace(s, h=s.h[:, ::-1])
+    each = (driver_faults.timed if s.timed else driver_faults.untimed)(swapped, swapped.predicted(), drivers)
+    for _, message, left, k in each:
+        yield "ears swapped, driver", f"the two ears are swapped, and {message}", left, k + 2
 
 
 def _level(s: Residual, p: Complex) -> Found:

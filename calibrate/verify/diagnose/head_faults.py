@@ -25,6 +25,9 @@ UNMOVED_M, UNMOVED_SHARE, UNMOVED_RAD = 0.003, 0.3, np.radians(0.5)
 """A head that moved by less to the side (m, and the share of the way nearer or farther), and turned by less, is only
 nearer or farther: warmer air does the same."""
 
+OTHER_EAR = 0.01
+"""Largest difference of the other ear, re its power, where one ear's cable is named."""
+
 ROOM_K, MOST_KELVIN = 293.0, 15.0
 """Temperature of a room, K; largest change of it that is named."""
 
@@ -36,6 +39,16 @@ def inverted(s: Residual) -> Found:
         h[:, ear] *= -1.0
         text = f"the {name} ear has its polarity inverted: its microphone or cable"
         yield "ear polarity", text, s.left_over(s.predicted(h=h)), 0
+
+
+def elsewhere(s: Residual) -> Found:
+    """One ear's input that carries another microphone: nothing but this ear differs, and no model explains it."""
+    q = s.aligned(s.predicted())
+    each = [s.power(s.heard[:, ear] - q[:, ear]) for ear in (0, 1)]
+    for ear, name in enumerate(("left", "right")):
+        if each[1 - ear] < OTHER_EAR * s.power(q[:, 1 - ear]):
+            text = f"the {name} ear's input carries something else: its cable is swapped with another microphone's"
+            yield "ear cable", text, each[1 - ear], 0
 
 
 def ear_gain(s: Residual, p: Complex) -> Found:
