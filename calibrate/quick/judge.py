@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.calibrate.quick import seat
 from sweetspot.calibrate.quick.estimate import Posterior
 from sweetspot.calibrate.quick.features import FEATURES, Beside, judged, together
 from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel
 from sweetspot.calibrate.quick.ratio import nearest_bins
+from sweetspot.calibrate.quick.seat import Places
 from sweetspot.rigs.units import Complex, Float
 
 FALSE_ALARM = 1.0 / 400.0
@@ -41,6 +43,10 @@ ALIKE_S = 5e-6
 """Arrivals that differ less between drivers are alike."""
 GROSS_DB, GROSS_S = 4.0, 40e-6
 """Deviations that are faults regardless of the model's units."""
+SEAT_SHARE, SEAT_RAD, SEAT_M = 1.0 / 3.0, 0.02, 0.1
+"""A unit is turned on its seat when what that leaves of its arrivals is less than :data:`DELAY_S` (rms) and, as
+variance, than this share of what one driver at another place leaves; least angle (diffraction makes it up to 1.5 times
+as large), and largest way, m."""
 REMARKED = 0.3
 """Part of a limit beyond which an accepted driver's feature is remarked on."""
 CLOSER = 0.3
@@ -58,8 +64,8 @@ class UnitFault:
     name
         Of the driver or microphone; empty for the box.
     cause
-        ``"dead"``, ``"polarity"``, ``"swapped"``, ``"level"``, ``"delay"``, ``"low end"``, ``"response"`` or
-        ``"direction"``.
+        ``"dead"``, ``"polarity"``, ``"swapped"``, ``"level"``, ``"delay"``, ``"low end"``, ``"response"``,
+        ``"direction"`` or ``"seat"``.
     """
 
     what: str
@@ -97,7 +103,14 @@ def tail(log_distances: Float) -> tuple[float, float]:
 
 
 def findings(
-    model: GoldenModel, y: Complex, found: tuple[Posterior, ...], mean: Complex, most: float, beside: Beside
+    model: GoldenModel,
+    y: Complex,
+    found: tuple[Posterior, ...],
+    mean: Complex,
+    most: float,
+    beside: Beside,
+    *,
+    places: Places | None = None,
 ) -> tuple[UnitFault, ...]:
     """Faults of a unit with drivers beyond a limit; empty if all are within.
 
@@ -113,14 +126,20 @@ def findings(
         Limit of the distance.
     beside
         The drivers beside each other, with their limits.
+    places
+        Of drivers and microphones, where they are known: then a unit that is turned on its seat is told from faults of
+        its drivers.
     """
     beyond = [d for d, one in enumerate(found) if one.distance > most or _gross(model, y[d], d) or beside.beyond(d)]
     if not beyond:
         return ()
     far = [f"distance {one.distance:.1f}, limit {most:.1f}" for one in found]
     alone = [d for d in beyond if beside.beyond(d)]
-    return _box(model, y, mean, beyond, alone) or tuple(
-        _driver(model, y, d, mean, beside, far[d], all_of=len(beyond) == len(y) > 2) for d in beyond
+    turned = () if places is None else _of_seat(model, y, places)
+    return (
+        turned
+        or _box(model, y, mean, beyond, alone)
+        or tuple(_driver(model, y, d, mean, beside, far[d], all_of=len(beyond) == len(y) > 2) for d in beyond)
     )
 
 
@@ -273,6 +292,28 @@ def _of_phase(model: GoldenModel, y: Complex, inside: list[NDArray[np.bool_]]) -
         f"and the air: the model is for {model.temperature_c:g} degrees C"
     )
     return (UnitFault("box", "", "delay", text),)
+
+
+def _of_seat(model: GoldenModel, y: Complex, places: Places) -> tuple[UnitFault, ...]:
+    """A unit that is turned on its seat, and perhaps moved: arrivals of all drivers at all microphones as of one body,
+    which one driver at another place explains worse.
+    """
+    inside = [judged(model.f, p) for p in model.plays]
+    late = -np.array([[_summed(model, one, i)[2] for one in row] for row, i in zip(y, inside, strict=True)])
+    spare = late.size - seat.NUMBERS
+    if spare < seat.NUMBERS or np.max(np.abs(late)) < DELAY_S:
+        return ()
+    x, left = places.rigid(late)
+    others = np.sum(late**2) - np.max(np.sum(late**2, axis=1))  # whatever the worst driver does at each microphone
+    fits = left / spare < min(DELAY_S**2, SEAT_SHARE * others / (late.size - late.shape[1]))
+    if not fits or abs(x[2]) < SEAT_RAD or np.hypot(x[0], x[1]) > SEAT_M:
+        return ()
+    side = "left" if x[2] > 0.0 else "right"
+    text = (
+        f"the unit is turned to the {side} on its seat: all drivers arrive as of one body there, by up to "
+        f"{1e6 * np.max(np.abs(late)):.0f} us off. Put it back on its seat"
+    )
+    return (UnitFault("box", "", "seat", text),)
 
 
 def _arrival(slope: float) -> str:

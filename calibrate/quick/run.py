@@ -15,6 +15,7 @@ from sweetspot.calibrate.quick import features, judge, learning, model_file, rat
 from sweetspot.calibrate.quick.estimate import UNPLAYED, Posterior
 from sweetspot.calibrate.quick.judge import UnitFault
 from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel, ModelSet
+from sweetspot.calibrate.quick.seat import Places
 from sweetspot.calibrate.quick.unit import SETS, MeasuredUnit
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
@@ -216,7 +217,13 @@ def _with_trace(ir: ImpulseResponse) -> ImpulseResponse:
 
 
 def estimate(
-    model: GoldenModel, sha256: str, ir: ImpulseResponse, error: MeasurementError, mics: Iterable[str] | None = None
+    model: GoldenModel,
+    sha256: str,
+    ir: ImpulseResponse,
+    error: MeasurementError,
+    mics: Iterable[str] | None = None,
+    *,
+    rig: Description | None = None,
 ) -> Estimate:
     """Estimate of a unit from a capture at the model's fixed microphones.
 
@@ -224,6 +231,8 @@ def estimate(
     ----------
     mics
         Names of the monitors to use; by default all.
+    rig
+        Whose places of drivers and monitors tell a unit that is turned on its seat.
     """
     y, noise = observed(model, ir, error, model.by)
     seen = model.sets[model.by].first + np.arange(len(model.observed))
@@ -236,7 +245,8 @@ def estimate(
     known = model.sets[model.by].ir
     mean = judge.observed_log(unit.spectra(known, unit.chosen(known)), frequencies(known.fs), model.f)
     near = features.beside(model, y, mean, judge.FALSE_ALARM)
-    wrong = judge.findings(model, y, found, mean, most, near)
+    places = Places.of(rig, model.observed) if rig else None
+    wrong = judge.findings(model, y, found, mean, most, near, places=places)
     return Estimate(model, sha256, y, found, limit=most, beside=near, findings=wrong)
 
 
@@ -269,8 +279,9 @@ def complete(run: Path, model: GoldenModel, sha256: str) -> Estimate:
         The run holds no finished monitor capture, or ears already.
     """
     with alone(run), Session.resume(session_file(run)) as session:
-        check_fits(model, session.rig())
-        found = estimate(model, sha256, session.responses("monitor"), errors_of(session, "monitor"))
+        rig = session.rig()
+        check_fits(model, rig)
+        found = estimate(model, sha256, session.responses("monitor"), errors_of(session, "monitor"), rig=rig)
         keep(session, found, f"the monitor capture by the {model.text}, SHA-256 {sha256[:12]}")
     return found
 

@@ -23,6 +23,7 @@ from sweetspot.calibrate.quick.far_ear import far_ear
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.sound.driver import drawn
 from sweetspot.rigs.rig_file import with_faults
 from sweetspot.rigs.rig_file.description import Description, parse
 from tests.calibrate import quick_fleet
@@ -55,7 +56,11 @@ def rig(place: Path) -> Description:
 
 def monitors(place: Path) -> tuple[ImpulseResponse, MeasurementError]:
     """The unseen unit's capture."""
-    unit = quick.measured_unit(next((place / "full" / quick_fleet.UNSEEN).iterdir()))
+    return monitors_of(next((place / "full" / quick_fleet.UNSEEN).iterdir()))
+
+
+def monitors_of(run: Path) -> tuple[ImpulseResponse, MeasurementError]:
+    unit = quick.measured_unit(run)
     return unit.sets["monitor"], unit.errors["monitor"]
 
 
@@ -157,9 +162,9 @@ FAULTS = {
 
 @pytest.mark.parametrize("cause", FAULTS)
 @pytest.mark.parametrize("driver", [0, 2])
-def test_a_faulty_driver_is_named(place: Path, model: GoldenModel, cause: str, driver: int) -> None:
+def test_a_faulty_driver_is_named(place: Path, model: GoldenModel, rig: Description, cause: str, driver: int) -> None:
     ir, error = monitors(place)
-    found = quick.estimate(model, "0" * 64, with_driver(ir, driver, FAULTS[cause]), error)
+    found = quick.estimate(model, "0" * 64, with_driver(ir, driver, FAULTS[cause]), error, rig=rig)
     assert [(x.what, x.name, x.cause) for x in found.findings] == [("driver", model.drivers[driver], cause)]
 
 
@@ -336,6 +341,21 @@ def test_what_is_off_alike_for_every_driver_is_the_test_box(place: Path, model: 
     early = np.exp(2j * np.pi * f * np.array([45e-6, 47e-6])[:, None])
     assert found(early) == [("box", "", "delay")]
     assert found(np.exp(2j * np.pi * f * np.array([-60e-6, 0.0])[:, None])) == [("microphone", "front", "delay")]
+
+
+@pytest.mark.parametrize(("degrees", "mm"), [(5.0, 0.0), (5.0, 4.0), (8.0, 2.0)])
+def test_a_unit_that_is_turned_on_its_seat_has_no_faulty_driver(
+    model: GoldenModel, rig: Description, tmp_path: Path, degrees: float, mm: float
+) -> None:
+    """The lab turns and moves the whole unit, diffraction and all; its drivers were blamed one by one."""
+    x, y, _, angle = drawn(rig.lab.seed, quick_fleet.UNSEEN, "seat").standard_normal(4)
+    seat = f"seat_deg = {degrees / abs(angle):.6g}\nseat_mm = {mm / float(np.hypot(x, y)):.6g}\n"
+    turned = parse(quick_fleet.text() + seat, folder=tmp_path)
+    ir, error = monitors_of(quick_fleet.measured(tmp_path, turned, quick_fleet.UNSEEN, quick=True))
+    found = quick.estimate(model, "0" * 64, ir, error, rig=rig).findings
+    assert [(x.what, x.cause) for x in found] == [("box", "seat")], [x.text for x in found]
+    side = "left" if angle > 0.0 else "right"
+    assert f"turned to the {side} on its seat" in found[0].text
 
 
 def test_a_dead_driver_is_the_units_fault_and_a_dead_amplifier_the_boxes(
