@@ -15,8 +15,7 @@ from sweetspot.measure.correction import load
 from sweetspot.measure.deconvolve import Inverse, Spectra, circular, edges, inverse, loopback_delay
 from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import SourceResponse, snr_db
-from sweetspot.measure.judge import burst, clocks, quality, rub_and_buzz, uncertainty
-from sweetspot.measure.judge.rub_and_buzz import RubAndBuzz
+from sweetspot.measure.judge import RubAndBuzz, burst, clocks, quality, rub_and_buzz, uncertainty
 from sweetspot.measure.plan import FIXED, OverlappedSignal, Plan
 from sweetspot.measure.separation import Separation
 from sweetspot.measure.session import Session

@@ -21,7 +21,7 @@ from sweetspot.calibrate.quick.estimate import Posterior
 from sweetspot.calibrate.quick.features import FEATURES, Beside, judged, together
 from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel
 from sweetspot.calibrate.quick.ratio import nearest_bins
-from sweetspot.calibrate.quick.seat import Places
+from sweetspot.calibrate.quick.seat import SeatPlaces
 from sweetspot.rigs.units import Complex, Float
 
 FALSE_ALARM = 1.0 / 400.0
@@ -110,7 +110,7 @@ def findings(
     most: float,
     beside: Beside,
     *,
-    places: Places | None = None,
+    places: SeatPlaces | None = None,
 ) -> tuple[UnitFault, ...]:
     """Faults of a unit with drivers beyond a limit; empty if all are within.
 
@@ -294,7 +294,7 @@ def _of_phase(model: GoldenModel, y: Complex, inside: list[NDArray[np.bool_]]) -
     return (UnitFault("box", "", "delay", text),)
 
 
-def _of_seat(model: GoldenModel, y: Complex, places: Places) -> tuple[UnitFault, ...]:
+def _of_seat(model: GoldenModel, y: Complex, places: SeatPlaces) -> tuple[UnitFault, ...]:
     """A unit that is turned on its seat, and perhaps moved: arrivals of all drivers at all microphones as of one body,
     which one driver at another place explains worse.
     """

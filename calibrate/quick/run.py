@@ -15,7 +15,7 @@ from sweetspot.calibrate.quick import features, judge, learning, model_file, rat
 from sweetspot.calibrate.quick.estimate import UNPLAYED, Posterior
 from sweetspot.calibrate.quick.judge import UnitFault
 from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel, ModelSet
-from sweetspot.calibrate.quick.seat import Places
+from sweetspot.calibrate.quick.seat import SeatPlaces
 from sweetspot.calibrate.quick.unit import SETS, MeasuredUnit
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
@@ -245,7 +245,7 @@ def estimate(
     known = model.sets[model.by].ir
     mean = judge.observed_log(unit.spectra(known, unit.chosen(known)), frequencies(known.fs), model.f)
     near = features.beside(model, y, mean, judge.FALSE_ALARM)
-    places = Places.of(rig, model.observed) if rig else None
+    places = SeatPlaces.of(rig, model.observed) if rig else None
     wrong = judge.findings(model, y, found, mean, most, near, places=places)
     return Estimate(model, sha256, y, found, limit=most, beside=near, findings=wrong)
 

@@ -17,14 +17,14 @@ STEP, STEPS = 1e-4, 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Places:
+class SeatPlaces:
     """Where drivers and microphones are: ``(driver, 3)`` and ``(mic, 3)``, m from the device's centre."""
 
     drivers: Float
     mics: Float
 
     @classmethod
-    def of(cls, rig: Description, mics: tuple[str, ...]) -> Places | None:
+    def of(cls, rig: Description, mics: tuple[str, ...]) -> SeatPlaces | None:
         """Of a rig; ``None`` where the place of one of the microphones is not stated."""
         at = {m.name: m.at for m in rig.mic}
         known = [at[name] for name in mics if at.get(name) is not None]

@@ -15,7 +15,7 @@ from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.through import OWN
 from sweetspot.calibrate.verify.verification import STIMULI, ProcessorUsed, Verification
 from sweetspot.measure.distortion import Distortion
-from sweetspot.measure.judge.rub_and_buzz import RubAndBuzz
+from sweetspot.measure.judge import RubAndBuzz
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, thirds_within
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.names import listed

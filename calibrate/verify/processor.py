@@ -275,9 +275,9 @@ def understood(
         predicted(prediction, filters, measured[1]),
         filters,
         through,
-        tuple(attributes.get("distortion", ())),
-        tuple(attributes.get("rub_and_buzz", ())),
-        attributes.get("guard_db"),
+        distortion=tuple(attributes.get("distortion", ())),
+        rub_and_buzz=tuple(attributes.get("rub_and_buzz", ())),
+        guard_db=attributes.get("guard_db"),
     )
 
 

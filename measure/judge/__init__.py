@@ -1,4 +1,4 @@
-"""Judging of captures: bursts, hum, lost samples, clocks, drift, uncertainty, and the record of attempts."""
+"""Judging of captures: bursts, hum, rub and buzz, lost samples, clocks, drift, uncertainty; the record of attempts."""
 
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from sweetspot.measure.judge import disturbance as disturbance
     from sweetspot.measure.judge import drift as drift
     from sweetspot.measure.judge import quality as quality
+    from sweetspot.measure.judge import rub_and_buzz as rub_and_buzz
     from sweetspot.measure.judge import uncertainty as uncertainty
     from sweetspot.measure.judge.attempts import Attempt as Attempt
     from sweetspot.measure.judge.attempts import AttemptSummary as AttemptSummary
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sweetspot.measure.judge.loudness import pascals as pascals
     from sweetspot.measure.judge.loudness import swept_power as swept_power
     from sweetspot.measure.judge.loudness import uncalibrated as uncalibrated
+    from sweetspot.measure.judge.rub_and_buzz import RubAndBuzz as RubAndBuzz
 else:
     from sweetspot.rigs.faces import lazy
 

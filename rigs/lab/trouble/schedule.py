@@ -42,6 +42,9 @@ class Span:
 SOFT = 0.02
 """Peak, re full scale, below which a signal without loopback is a trial and not a capture."""
 
+AT_OUTPUTS = ("swap", "dead", "invert", "level", "rub", "amp-off")
+"""Faults between interface and drivers."""
+
 
 def counts(y: NDArray[np.float32], rig: Description) -> NDArray[np.bool_]:
     """Samples ``(samples,)`` of what the outputs play ``(outputs, samples)`` that belong to a capture."""
@@ -104,7 +107,7 @@ class Schedule:
 
     def outputs(self, y: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
         """Amplifier outputs ``(output, samples)``."""
-        due = list(self._due(span, "swap", "dead", "invert", "level", "rub", "amp-off"))
+        due = list(self._due(span, *AT_OUTPUTS))
         if not due:
             return y
         out = y.copy()
