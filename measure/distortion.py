@@ -75,7 +75,7 @@ class Distortion:
         Keys are ``hz``, ``thd``, ``floor``, ``h2`` to ``h5``; not a number where it lies below the floor.
         """
         rows = []
-        played = (self.f >= lowest_hz) & self.played(mic)
+        played = self.played(mic, lowest_hz)
         for centre in 125.0 * 2.0 ** np.arange(7):
             inside = played & (self.f >= centre / np.sqrt(2.0)) & (self.f < centre * np.sqrt(2.0))
             if not inside.any():
@@ -85,10 +85,15 @@ class Distortion:
                          "floor": _rms(self.thd_floor[mic, inside]), **each})  # fmt: skip
         return rows
 
-    def played(self, mic: int) -> NDArray[np.bool_]:
-        """Fundamentals ``(frequency,)`` that harmonics can be related to: not :data:`PLAYED_DB` below their median."""
-        level = self.level[mic]
-        return np.asarray(level >= 10.0 ** (-PLAYED_DB / 20.0) * median(level))
+    def played(self, mic: int, lowest_hz: float = 0.0) -> NDArray[np.bool_]:
+        """Fundamentals ``(frequency,)`` that harmonics can be related to: not :data:`PLAYED_DB` below their median.
+
+        Those below ``lowest_hz``, where the source's band begins, do not count.
+        """
+        level, there = self.level[mic], self.f >= lowest_hz
+        return (
+            np.asarray(there & (level >= 10.0 ** (-PLAYED_DB / 20.0) * median(level[there]))) if there.any() else there
+        )
 
     @property
     def thd_floor(self) -> Float:

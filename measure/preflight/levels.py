@@ -33,10 +33,10 @@ def of_levels(observed: Observation) -> Iterator[Finding]:
         if not observed.there[i].any():
             continue
         powers = [np.abs(r[row]) ** 2 for r in matrix.responses[: len(observed.rig.driver)]]
-        headroom = -float(db(observed.sweep_peak) + power_db(max(np.max(p) for p in powers)))
+        headroom = -float(db(observed.peak_at(i)) + power_db(max(np.max(p) for p in powers)))
         swept = [swept_power(p, matrix.comb.frequencies(o), observed.sweep_rate) for o, p in enumerate(powers)]
         loudest = int(np.argmax(swept))
-        full = float(db(observed.sweep_peak / np.sqrt(2.0) * observed.pascals(i) / P_REF))
+        full = float(db(observed.peak_at(i) / np.sqrt(2.0) * observed.pascals(i) / P_REF))
         spl = full + float(power_db(swept[loudest]))
         values = {
             "headroom_db": headroom,
@@ -71,7 +71,7 @@ def snr(observed: Observation) -> Iterator[tuple[Mic, float, str]]:
             density = np.interp(f, matrix.noise_f, matrix.noise[observed.inputs[i]])
             power = np.abs(matrix.responses[o][observed.inputs[i]]) ** 2
             each = (
-                observed.sweep_peak**2
+                observed.peak_at(i) ** 2
                 * observed.sweep_rate
                 * power
                 / (2.0 * f * np.maximum(density, 1e-30) * observed.window_s)
@@ -165,7 +165,7 @@ def _softest_db(observed: Observation, mic: int) -> float:
     for o in np.flatnonzero(observed.there[mic]):
         power, f = np.abs(m.responses[o][row]) ** 2, m.comb.frequencies(int(o))
         swept.append(float(np.sum(power / f) / np.sum(1.0 / f)))  # as long in every octave
-    full = float(db(observed.sweep_peak / np.sqrt(2.0) * observed.pascals(mic) / P_REF))
+    full = float(db(observed.peak_at(mic) / np.sqrt(2.0) * observed.pascals(mic) / P_REF))
     return full + float(power_db(min(swept))) if swept else np.inf
 
 

@@ -108,7 +108,11 @@ def choose(observed: Observation, wanted_db: float) -> Choice:
     band = band_of(rig)
     level, limit = _level(observed)
     first, last = swept(band, rig.fs)
-    worst, at = min((w, f"{where}, {m.name}") for m, w, where in snr(observed))
+    found = [(w, f"{where}, {m.name}", m.use) for m, w, where in snr(observed)]
+    own = [
+        one for one in found if one[2] is None
+    ]  # fixed microphones have one short capture, which no choice makes longer
+    worst, at, _ = min(own or found)
     octaves = float(np.log(last / first))
     now = worst + level - float(db(observed.sweep_peak)) - float(power_db(observed.sweep_rate))
     needed = 10.0 ** ((wanted_db - now) / 10.0) * octaves
@@ -140,7 +144,8 @@ def _level(observed: Observation) -> tuple[float, str]:
     bounds = [(limits.ceiling_dbfs - CEILING_DB, f"{CEILING_DB:g} dB under limits.ceiling_dbfs")]
     drivers = observed.matrices[0].responses[: len(observed.rig.driver)]
     for i, mic in enumerate(observed.rig.mic):
-        peak = float(db(max(float(np.max(np.abs(r[observed.inputs[i]]))) for r in drivers)))
+        near = observed.peak_at(i) / observed.sweep_peak
+        peak = float(db(near * max(float(np.max(np.abs(r[observed.inputs[i]]))) for r in drivers)))
         spl = peak + float(db(observed.pascals(i) / np.sqrt(2.0) / P_REF))
         bounds.append((-peak - SPARE_DB, f"leaves {SPARE_DB:g} dB of headroom at {mic.name}"))
         if not uncalibrated(observed.rig, (mic,)):

@@ -12,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis, Tick, XAxis, YAxis
 from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.markers import TICKDOWN, TICKLEFT, TICKRIGHT, TICKUP
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Bbox, IdentityTransform, Transform
 
 from sweetspot.rigs.units import Float
@@ -27,6 +29,9 @@ A_LINE, A_DIGIT = 0.17, 0.09
 
 LENGTH_EM, BESIDE_EM, BETWEEN_EM, MARGIN_EM = 1.8, 0.8, 1.3, 0.6
 """Samples' length, their distances to their own name and to the one before, and to the axes, in sizes of letters."""
+
+A_ROW, BEYOND = 6, 0.1
+"""Most names in a row above axes, and the width at the axes' right that they may take too, inches."""
 
 _LAYOUTS: dict[tuple[object, ...], Any] = {}
 """Where the parts of a label are around its place, by text, size and resolution."""
@@ -236,6 +241,24 @@ def every(count: int, room: float, each: float) -> int:
     return max(int(np.ceil(count * each / room)), 1)
 
 
+def rows_of(names: Sequence[str], width: float) -> int:
+    """Rows of names above axes of this width (inches)."""
+    return max(-(-len(names) // _columns_of(names, width)), 1)
+
+
+def _columns_of(labels: Sequence[str], width: float) -> int:
+    """How many columns of names, each with its sample, fit above axes of this width (inches): 1 to :data:`A_ROW`."""
+    em = float(_SETTINGS["font.size"])
+    font = FontProperties(size=em)
+    wide = [text_to_path.get_text_width_height_descent(label, font, ismath=False)[0] / em for label in labels]
+    for count in range(min(A_ROW, len(labels)), 1, -1):
+        widest = [max(wide[i] for i in column) for column in np.array_split(np.arange(len(labels)), count)]
+        length = MARGIN_EM + sum(LENGTH_EM + BESIDE_EM + w for w in widest) + BETWEEN_EM * (count - 1)
+        if length * em / 72.0 <= width + BEYOND:
+            return count
+    return 1
+
+
 class Names(Artist):
     """Names of what axes show beside a sample of each, in rows above the axes; a legend takes five times as long.
 
@@ -243,25 +266,27 @@ class Names(Artist):
     ----------
     ax
         Axes with labelled lines and bars; earlier names are removed.
-    columns
-        Most names in a row.
     """
 
-    def __init__(self, ax: Axes, columns: int) -> None:
+    def __init__(self, ax: Axes) -> None:
         super().__init__()
         for earlier in [a for a in ax.artists if isinstance(a, Names)]:
             earlier.remove()
         self._above = ax
         self.handles, self.labels = ax.get_legend_handles_labels()
-        self.columns = max(min(columns, len(self.labels)), 1)
         self.set_zorder(5.0)
         self.set_clip_on(False)  # else a picture cut to its content would be cut to the axes
         ax.add_artist(self)
 
     @property
+    def columns(self) -> int:
+        """Number of columns."""
+        return _columns_of(self.labels, inches(self._above)[0])
+
+    @property
     def rows(self) -> int:
         """Number of rows."""
-        return -(-len(self.labels) // self.columns)
+        return rows_of(self.labels, inches(self._above)[0])
 
     def draw(self, renderer: RendererBase) -> None:
         """Draw samples and names."""
@@ -286,8 +311,9 @@ class Names(Artist):
     def _placed(self, renderer: RendererBase) -> Iterator[tuple[Any, Text]]:
         """Each handle with its name, where it is: columns are filled one after the other."""
         em, box = self._em(), self._above.bbox
-        left = box.x0 + MARGIN_EM * em
-        for column in np.array_split(np.arange(len(self.labels)), self.columns):
+        left, columns = box.x0 + MARGIN_EM * em, self.columns
+        rows = -(-len(self.labels) // columns)
+        for column in np.array_split(np.arange(len(self.labels)), columns):
             left += (LENGTH_EM + BESIDE_EM) * em
             right = left
             for row, i in enumerate(column):
@@ -295,7 +321,7 @@ class Names(Artist):
                 text.set_figure(self._above.figure)
                 extent = text.get_window_extent(renderer)
                 pitch = extent.height + 0.5 * em
-                text.set_y(box.y1 + MARGIN_EM * em - extent.y0 + (self.rows - 1 - row) * pitch)
+                text.set_y(box.y1 + MARGIN_EM * em - extent.y0 + (rows - 1 - row) * pitch)
                 right = max(right, left + extent.width)
                 yield self.handles[i], text
             left = right + BETWEEN_EM * em

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share import decay, directivity, places, plots, reverberation, timing
-from sweetspot.measure.share.axes import PlainFigure
+from sweetspot.measure.share.axes import PlainFigure, rows_of
 from sweetspot.measure.share.shown import Shown, distortion_table
 from sweetspot.measure.share.timing import Table
 from sweetspot.measure.smooth import smoothed
@@ -153,21 +154,23 @@ def _figure(
     size: tuple[float, float],
     rows: int = 1,
     columns: int = 1,
-    names: int = 1,
+    names: Sequence[str] = (),
     *,
     top_alone: bool = False,
     **inches: float,
 ) -> Figure:
     """An empty figure with a title and fixed margins: a solver for them would draw everything twice.
 
-    ``names`` above the axes of every row, or of the top one alone, take rows of :data:`plots.A_ROW`: for more than one
-    the figure is higher than ``size``.
+    ``names`` above the axes of every row, or of the top one alone, which is as wide as the figure, take rows: for more
+    than one the figure is higher than ``size``.
 
     ``inches`` are those of ``left``, ``right``, ``top``, ``bottom``, and what is left between ``rows`` and ``columns``
     of axes (``below`` and ``beside``).
     """
     (width, height), gap = size, MARGINS | inches
-    more = NAMES_ROW * (-(-names // plots.A_ROW) - 1)
+    across = width - gap["left"] - gap["right"]
+    wide = across if top_alone else (across - (columns - 1) * gap["beside"]) / columns
+    more = NAMES_ROW * (rows_of([named(name) for name in names], wide) - 1)
     gap |= {"top": gap["top"] + more, "below": gap["below"] + (0.0 if top_alone else more)}
     height += more * (1 if top_alone else rows)
     figure = PlainFigure(figsize=(width, height))
@@ -206,7 +209,7 @@ def _responses(shown: Shown, ears: ImpulseResponse) -> Figure:
         power = smoothed(power, f, shown.smoothing)
     level = power_db(power / 2.0 / P_REF**2)
     count = len(ears.mics)
-    title, names = f"{shown.title}: responses, {_place(ears, shown.position)}", len(ears.drivers) + 1
+    title, names = f"{shown.title}: responses, {_place(ears, shown.position)}", (*ears.drivers, "standard error")
     figure = _figure(title, (9.0, 3.4 * count), count, names=names, below=0.85)
     top = 10.0 * np.ceil((float(level.max()) + 2.0) / 10.0)
     for mic, ax in enumerate(np.atleast_1d(figure.subplots(len(ears.mics), 1, sharex=True))):
@@ -227,14 +230,14 @@ def _average(shown: Shown, ears: ImpulseResponse) -> tuple[Figure, Table]:
     found = places.over_places(ears, shown.smoothing)
     count, top = len(ears.mics), 10.0 * np.ceil((float(found.level.max()) + 2.0) / 10.0)
     title = f"{shown.title}: mean of {len(ears.positions)} places, shaded by their standard deviation"
-    figure = _figure(title, (9.0, 3.4 * count), count, names=len(ears.drivers), below=0.85)
+    figure = _figure(title, (9.0, 3.4 * count), count, names=ears.drivers, below=0.85)
     for mic, ax in enumerate(np.atleast_1d(figure.subplots(count, 1, sharex=True))):
         plots.levels(ax, found.f, found.level[mic], ears.drivers, top - 60.0, top)
         plots.spread(ax, found.f, found.level[mic], found.deviation[mic])
         style.frequencies(ax, *shown.valid(ears.band))
         ax.set_ylabel(f"{named(ears.mics[mic])}, {_unit(ears)}")
         plots.key(ax)
-    return figure, places.table(ears, shown.valid(ears.band))
+    return figure, places.table(ears, shown.played, shown.valid(ears.band))
 
 
 def _group_delays(shown: Shown, ears: ImpulseResponse) -> tuple[Figure, Table]:
@@ -243,7 +246,7 @@ def _group_delays(shown: Shown, ears: ImpulseResponse) -> tuple[Figure, Table]:
     hidden = [(f < max(low, band[0])) | (f > min(high, band[1])) for low, high in shown.played]
     count, names = len(ears.mics), ("group delay, ms", "excess group delay, ms")
     title = f"{shown.title}: group delay re the first arrival, {_place(ears, shown.position)}"
-    figure = _figure(title, (13.0, 3.4 * count), count, 2, names=len(ears.drivers), below=0.85, beside=0.8)
+    figure = _figure(title, (13.0, 3.4 * count), count, 2, names=ears.drivers, below=0.85, beside=0.8)
     for (mic, column), ax in np.ndenumerate(figure.subplots(count, 2, squeeze=False)):
         shown_s = np.where(hidden, np.nan, found[column][mic])
         plots.over_frequency(
@@ -284,12 +287,13 @@ def _burst_decay(shown: Shown, ears: ImpulseResponse) -> Figure:
     title = f"{shown.title}: burst decay, 1/3 octave, {named(ears.mics[mic])}, {_place(ears, shown.position)}"
     width, height = _sized(count, 3.6, 3.2)
     figure = _figure(title, (width, height), *_laid(count), right=1.0, below=0.6, beside=0.35)
-    for i, ax in enumerate(_grid(figure, count)):
+    axes = _grid(figure, count)
+    for i, ax in enumerate(axes):
         level = decay.burst_decay(h[i], ears.fs, start, periods, f)
         level[:, (f < shown.played[i][0]) | (f > shown.played[i][1])] = np.nan
         plots.burst_decay(ax, periods, f, level)
         ax.set_title(named(ears.drivers[i]), loc="left")
-        ax.label_outer(remove_inner_ticks=False)
+    _outer(axes)
     beside = figure.add_axes((1.0 - 0.85 / width, 0.5 / height, 0.12 / width, 1.0 - 1.2 / height))
     plots.colour_scale(beside, "magma", plots.DECAYED_DB, "dB re the highest level of each frequency")
     return figure
@@ -320,8 +324,8 @@ def _decays(shown: Shown, ears: ImpulseResponse, whole: ImpulseResponse) -> Figu
     what = f"decay of the measured band, and of spectra of the first {1000.0 * seen:g} ms"
     title = f"{shown.unit}: {what}, {named(ears.mics[mic])}, {_place(ears, shown.position)}"
     width, height = 3.2 * max(columns, 3) + 0.8, 3.0 * rows
-    names = len(ears.drivers)
-    figure = _figure(title, (width, height), rows, columns, names, top_alone=True, below=0.85, beside=0.75, right=0.95)
+    gaps = {"below": 0.85, "beside": 0.75, "right": 0.95}
+    figure = _figure(title, (width, height), rows, columns, ears.drivers, top_alone=True, **gaps)
     height = figure.get_figheight()
     grid = figure.add_gridspec(rows, columns)
     t = np.arange(late.shape[-1]) / ears.fs
@@ -359,6 +363,22 @@ def _grid(figure: Figure, count: int) -> list[Axes]:
     return list(axes[:count])
 
 
+def _outer(axes: Sequence[Axes]) -> None:
+    """Leave the names of scales at the left and beneath, which is beneath the lowest axes of each column of a grid."""
+    _, columns = _laid(len(axes))
+    for i, ax in enumerate(axes):
+        across = ax.get_xlabel()
+        ax.label_outer(remove_inner_ticks=False)
+        if i + columns >= len(axes):
+            ax.set_xlabel(across)
+            ax.tick_params(axis="x", labelbottom=True)
+
+
+def _played(shown: Shown, f: Float) -> NDArray[np.bool_]:
+    """Frequencies ``(driver, frequency)`` that each driver was sent: below its band there is only noise."""
+    return np.array([f >= low for low, _ in shown.played])
+
+
 def _laid(count: int) -> tuple[int, int]:
     """Rows and columns of :func:`_grid`."""
     columns = min(count, COLUMNS) if count > 2 else count
@@ -381,11 +401,11 @@ def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
     title = f"{shown.title}: polar responses, dB re straight ahead, 1/12 octave"
     width, height = _sized(len(polar.drivers), 3.6, 3.2)
     figure = _figure(title, (width, height), *_laid(len(polar.drivers)), right=1.0)
-    axes = _grid(figure, len(polar.drivers))
+    axes, played = _grid(figure, len(polar.drivers)), _played(shown, around.f)
     for i, ax in enumerate(axes):
-        plots.polar_map(ax, around.f, degrees, level[:, i])
+        plots.polar_map(ax, around.f, degrees, np.where(played[i], level[:, i], np.nan))
         ax.set_title(named(polar.drivers[i]), loc="left")
-        ax.label_outer(remove_inner_ticks=False)
+    _outer(axes)
     beside = figure.add_axes((1.0 - 0.85 / width, 0.5 / height, 0.12 / width, 1.0 - 1.2 / height))
     plots.colour_scale(beside, "viridis", plots.PICTURED_DB, "dB re straight ahead")
     return figure
@@ -394,10 +414,13 @@ def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
 def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
     around = directivity.orbit(polar, 0, smoothing=1.0 / 3.0)
     title = f"{shown.title}: directivity, 1/3 octave, radiation taken as symmetric about the axis"
-    figure = _figure(title, (9.0, 6.6), 2, names=len(polar.drivers), below=0.6)
+    figure = _figure(title, (9.0, 6.6), 2, names=polar.drivers, below=0.6)
     above, below = figure.subplots(2, 1, sharex=True)
-    plots.over_frequency(above, around.f, directivity.index_db(around), polar.drivers, "directivity index, dB")
-    width = directivity.beam_width_deg(around)
+    index, width = (
+        np.where(_played(shown, around.f), x, np.nan)
+        for x in (directivity.index_db(around), directivity.beam_width_deg(around))
+    )
+    plots.over_frequency(above, around.f, index, polar.drivers, "directivity index, dB")
     plots.over_frequency(below, around.f, width, polar.drivers, "width at \N{MINUS SIGN}6 dB, degrees")
     below.set_ylim(0.0, 370.0)
     below.set_yticks([0, 90, 180, 270, 360])
@@ -414,10 +437,10 @@ def _distortion(shown: Shown) -> tuple[Figure, Table]:
     title = f"{shown.unit}: distortion at the {named(measured.mics[0])}, {where}"
     figure = _figure(title, _sized(len(made), 4.4, 3.4), *_laid(len(made)), left=0.9, bottom=0.85)
     axes = _grid(figure, len(made))
-    for name, one, ax in zip(measured.drivers, made, axes, strict=True):
-        plots.distortion(ax, one, 0)
+    for name, one, (lowest, _), ax in zip(measured.drivers, made, shown.played, axes, strict=True):
+        plots.distortion(ax, one, 0, lowest)
         ax.set_title(named(name), loc="left")
-        ax.label_outer(remove_inner_ticks=False)
+    _outer(axes)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="lower left", ncols=6, frameon=False)
     return figure, distortion_table(shown, made)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,22 +40,28 @@ def over_places(ears: ImpulseResponse, octaves: float) -> OverPlaces:
     return _averaged(f, smoothed(power, f, octaves) if octaves > 0.0 else power)
 
 
-def table(ears: ImpulseResponse, band: tuple[float, float]) -> Table:
-    """Mean and deviation in third octaves of every microphone and driver, and a line for each microphone."""
+def table(ears: ImpulseResponse, played: Sequence[tuple[float, float]], band: tuple[float, float]) -> Table:
+    """Mean and deviation in third octaves of every microphone and driver, and a line for each microphone.
+
+    Those below the band in which a driver is ``played`` (Hz) are left out: they are noise.
+    """
     centres = thirds_within(*band)
     f = np.asarray(np.fft.rfftfreq(ears.h.shape[-1], 1.0 / ears.fs))
     found = _averaged(centres, band_means(_power(ears), f, centres))
+    there = np.array([centres >= low for low, _ in played])
     rows: list[dict[str, object]] = [
         {"mic": mic, "driver": driver, "hz": float(hz), "mean_db": round(float(level), 2), "sd_db": _rounded(deviation)}
         for i, mic in enumerate(ears.mics)
         for j, driver in enumerate(ears.drivers)
-        for hz, level, deviation in zip(centres, found.level[i, j], found.deviation[i, j], strict=True)
+        for hz, level, deviation in zip(
+            centres[there[j]], found.level[i, j, there[j]], found.deviation[i, j, there[j]], strict=True
+        )
     ]
     lines = [
         f"{named(mic)}: standard deviation over {len(ears.positions)} places in third octaves, median "
-        f"{np.median(found.deviation[i]):.1f} dB, at most {found.deviation[i].max():.1f} dB"
+        f"{np.median(found.deviation[i, there]):.1f} dB, at most {found.deviation[i, there].max():.1f} dB"
         for i, mic in enumerate(ears.mics)
-        if len(ears.positions) > 1 and len(centres)
+        if len(ears.positions) > 1 and there.any()
     ]
     return rows, "\n".join(lines or ["one place: no deviation"])
 

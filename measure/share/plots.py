@@ -35,13 +35,10 @@ STYLE: Any = {
 _SHADED = (240, 400)
 """Rows and columns of an image of levels."""
 
-A_ROW = 6
-"""Names in a row above axes."""
-
 
 def key(ax: Axes) -> None:
     """Rows of names above the axes."""
-    Names(ax, A_ROW)
+    Names(ax)
 
 
 def levels(ax: Axes, f: Float, level: Float, names: Sequence[str], low: float, high: float) -> None:
@@ -177,12 +174,12 @@ def burst_decay(ax: Axes, periods: Float, f: Float, level: Float) -> None:
     ax.set_ylabel("periods after the arrival")
 
 
-def distortion(ax: Axes, made: Distortion, mic: int) -> None:
+def distortion(ax: Axes, made: Distortion, mic: int, lowest_hz: float) -> None:
     """Harmonics and their total re the fundamental, over its frequency; the noise floor below them is dashed.
 
-    Nothing is drawn where the fundamental is hardly played, as below a driver's band.
+    Nothing is drawn where the fundamental is hardly played, nor below the driver's band, which begins at ``lowest_hz``.
     """
-    shown = np.where(made.played(mic), 1.0, np.nan)
+    shown = np.where(made.played(mic, lowest_hz), 1.0, np.nan)
     for i, n in enumerate(ORDERS):
         colour, width = DRIVERS[i], 1.5 if n < 4 else 1.0
         ax.plot(made.f, shown * made.harmonics[mic, i], color=colour, linewidth=width, label=f"harmonic {n}")

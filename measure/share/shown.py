@@ -201,14 +201,17 @@ def distortion_table(shown: Shown, made: list[Distortion]) -> Table:
     """Total harmonic distortion of every driver in octaves, as data and as lines."""
     measured = shown.ears or shown.polar
     assert measured is not None
-    data: list[dict[str, object]] = []
-    lines: list[str] = []
-    for name, one in zip(measured.drivers, made, strict=True):
-        octaves = one.in_octaves(0)
-        data += [{"driver": name, **{k: v if np.isfinite(v) else None for k, v in o.items()}} for o in octaves]
-        if not lines:
-            lines.append(f"{'THD, %, in octaves of':<22}" + "".join(f"{o['hz']:>9g}" for o in octaves) + " Hz")
-        lines.append(f"{named(name):<22}" + "".join(f"{_percent(o['thd'], o['floor']):>9}" for o in octaves))
+    found = [one.in_octaves(0, lowest) for one, (lowest, _) in zip(made, shown.played, strict=True)]
+    data: list[dict[str, object]] = [
+        {"driver": name, **{k: v if np.isfinite(v) else None for k, v in octave.items()}}
+        for name, octaves in zip(measured.drivers, found, strict=True)
+        for octave in octaves
+    ]
+    centres = sorted({octave["hz"] for octaves in found for octave in octaves})
+    lines = [f"{'THD, %, in octaves of':<22}" + "".join(f"{hz:>9g}" for hz in centres) + " Hz"]
+    for name, octaves in zip(measured.drivers, found, strict=True):
+        texts = {octave["hz"]: _percent(octave["thd"], octave["floor"]) for octave in octaves}
+        lines.append(f"{named(name):<22}" + "".join(f"{texts.get(hz, '-'):>9}" for hz in centres))
     return data, "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sweetspot.measure.share import plots
-from sweetspot.measure.share.axes import PlainAxes, PlainFigure, Values
+from sweetspot.measure.share.axes import Names, PlainAxes, PlainFigure, Values
 from sweetspot.rigs import plots as style
 
 
@@ -124,6 +124,27 @@ def test_names_are_placed_as_in_a_legend(count: int, kind: str) -> None:
         )
     assert (wanted != 255).any()
     assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("count", "name", "rows"), [(5, "tweeter right", 2), (4, "matrix", 1), (12, "midrange of the upper row", 6)]
+)
+def test_long_names_take_more_rows(count: int, name: str, rows: int) -> None:
+    """The fifth of five drivers stood beyond the picture's edge, and over the names of the picture beside it."""
+    figure = PlainFigure(figsize=(5.9, 3.7))
+    canvas = FigureCanvasAgg(figure)
+    with matplotlib.rc_context(plots.STYLE):
+        figure.subplots_adjust(left=0.66 / 5.9, right=1 - 0.12 / 5.9)
+        ax = figure.subplots()
+        for i in range(count):
+            ax.plot([0.0, 1.0], [i, 2.0], label=f"{name} {i}")
+        plots.key(ax)
+        canvas.draw()
+        (names,) = (a for a in ax.artists if isinstance(a, Names))
+        around = names.get_window_extent(canvas.get_renderer())
+        assert around.x1 <= figure.bbox.x1
+        assert names.rows == rows
+        assert around.x1 - around.x0 > 0.4 * ax.bbox.width, "no more rows than are needed"
 
 
 def test_values_are_those_of_texts() -> None:

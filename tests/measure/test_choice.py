@@ -128,3 +128,17 @@ def test_as_a_command(sweetspot: Callable[..., subprocess.CompletedProcess[str]]
     short = sweetspot("rig", "sweep", str(own), "--snr", "110")
     assert short.returncode == 1
     assert "the SNR cannot be reached" in short.stdout
+
+
+def test_microphones_with_a_capture_of_their_own_do_not_choose_the_session_s_sweep() -> None:
+    """The ready-made line was not ready: 107 dB SPL at its built-in microphone, whose own sweep is 20 dB lower."""
+    rig = parse(find("line").read_text(), folder=find("line").parent)
+    rig = rig.model_copy(update={"mic": tuple(m for m in rig.mic if m.name in ("ear_left", "left", "built_in"))})
+    with open_rig(rig, serial="LAB-0001") as opened:
+        found, outcome = run.check(opened, run.only(rig, None), runs=Path("."), move=False)
+    levels = {f.subject: f for f in found if f.check == "level"}
+    assert {name: f.outcome for name, f in levels.items()} == dict.fromkeys([m.name for m in rig.mic], "pass")
+    assert levels["built_in"].values["loudest_db_spl"] == pytest.approx(87.0, abs=1.0)
+    chosen = sweep_choice.choose(outcome, 60.0)
+    assert chosen.limit == "-6.5 dBFS, 0.5 dB under limits.ceiling_dbfs"
+    assert chosen.at.endswith(", ear_left")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
-from sweetspot.measure.share import decay, directivity
+from sweetspot.measure.share import decay, directivity, figures, places, plots
 from sweetspot.measure.share.directivity import Orbit
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import P_REF, Float, db
@@ -288,3 +293,27 @@ def test_an_orbit_is_read_between_bins_up_to_half_the_rate(band: tuple[float, fl
     near = [at_bins[(bins >= b / half - 1e-9) & (bins <= b * half + 1e-9)].mean() for b in bins]
     assert around.power[1, 2] == pytest.approx(np.interp(f, bins, near), rel=1e-9)
     assert not around.power[0].any()
+
+
+def test_pictures_of_a_grid_name_their_scales_and_leave_out_what_was_not_played() -> None:
+    """Three of five drivers had no frequencies beneath; the noise below a tweeter's band was drawn as directivity."""
+    fs, drivers = 47872, ("a", "b", "c", "d", "tweeter")
+    table = np.zeros(8, dtype=POSITION)
+    table["azimuth_deg"] = np.arange(8) * 45.0
+    h = 1e-6 * np.random.default_rng(1).standard_normal((8, 1, 5, 1030))
+    h[:, :, :, 6] = 1.0
+    set_ = ImpulseResponse(h, fs, table, ("m",), drivers, 6, "Pa/FS", np.zeros((8, 1, 5)), (200.0, 16000.0))
+    played = (*4 * [(200.0, 16000.0)], (2000.0, 16000.0))
+    seen: Any = SimpleNamespace(title="T-1", played=played, polar=set_)
+    with matplotlib.rc_context(plots.STYLE):
+        around, index = figures._polar(seen, set_), figures._directivity(seen, set_)
+        FigureCanvasAgg(around).draw()
+    grid = [ax for ax in around.axes if ax.get_title(loc="left")]
+    below = [ax for ax in grid if ax.xaxis.get_tick_params().get("labelbottom", True)]
+    assert [ax.get_title(loc="left") for ax in below] == ["b", "c", "d", "tweeter"]
+    assert [ax.get_xlabel() for ax in below] == 4 * ["frequency, Hz"]
+    *_, lowest = (line.get_xdata()[np.isfinite(line.get_ydata())].min() for line in index.axes[0].lines)
+    assert lowest == pytest.approx(2000.0, rel=0.02)
+    rows, _ = places.table(set_, played, (200.0, 16000.0))
+    assert min(row["hz"] for row in rows if row["driver"] == "tweeter") > 1900.0
+    assert min(row["hz"] for row in rows if row["driver"] == "a") < 260.0

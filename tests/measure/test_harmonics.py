@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from sweetspot.measure import distortion, plan
 from sweetspot.measure.deconvolve import inverse, loopback_delay
 from sweetspot.measure.distortion import ORDERS, Distortion
 from sweetspot.measure.listener import CaptureAnalyser
-from sweetspot.measure.share import plots
+from sweetspot.measure.share import plots, shown
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import parse
@@ -102,9 +105,29 @@ def test_octaves_that_are_hardly_played_are_left_out(sweep: Sweep) -> None:
     assert [row["hz"] for row in rows] == [500.0, 1000.0, 2000.0, 4000.0, 8000.0]
     assert max(row["floor"] for row in rows) < 0.5
     ax = Figure().subplots()
-    plots.distortion(ax, found, 0)
-    shown = [x[np.isfinite(y)] for x, y in (np.asarray(line.get_data(), float) for line in ax.lines)]
-    assert min(x.min() for x in shown if len(x)) > 300.0
+    plots.distortion(ax, found, 0, 0.0)
+    lines = [x[np.isfinite(y)] for x, y in (np.asarray(line.get_data(), float) for line in ax.lines)]
+    assert min(x.min() for x in lines if len(x)) > 300.0
+
+
+def test_a_tweeter_is_read_in_its_band_alone(sweep: Sweep) -> None:
+    """Of a tweeter that plays less than half of the octaves, the median was that of the noise: 200 % at 1 kHz."""
+    played = stimulus(sweep, 0.8, FS - FS % 2 - len(sweep.x) % 2)
+    steep = signal.butter(10, 3000.0, "high", fs=FS, output="sos")
+    noise = 1e-4 * np.random.default_rng(5).standard_normal(len(played))
+    tweeter = found_in(sweep, signal.sosfilt(steep, through(played, {2: 0.01})) + noise, played)
+    woofer = found_in(sweep, through(played, {2: 0.01}) + noise, played)
+    rows = tweeter.in_octaves(0, 3000.0)
+    assert [row["hz"] for row in rows] == [4000.0, 8000.0]
+    assert max(row["floor"] for row in rows) < 0.5
+    seen: Any = SimpleNamespace(ears=SimpleNamespace(drivers=("w", "t")), played=((50.0, 2e4), (3000.0, 2e4)))
+    data, text = shown.distortion_table(seen, [woofer, tweeter])
+    assert [(row["driver"], row["hz"]) for row in data][-3:] == [("w", 8000.0), ("t", 4000.0), ("t", 8000.0)]
+    head, _, last = (line.removesuffix(" Hz") for line in text.split("\n"))
+    assert head.split()[5:] == ["125", "250", "500", "1000", "2000", "4000", "8000"]
+    assert len(head) == len(last)
+    assert last.split()[1:6] == 5 * ["-"]
+    assert re.fullmatch(r"(< )?[0-9.]+", last[-9:].strip())
 
 
 def test_the_lab_s_tones_say_the_same(crooked_text: str, lab_rig: Callable[..., Rig], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.measure.monitor import NEAR
 from sweetspot.measure.preflight.paths.expectation import Expected
 from sweetspot.measure.preflight.paths.multitone import ResponseMatrix
 from sweetspot.measure.preflight.paths.path_responses import LoopbackResponse, PathResponses
@@ -58,3 +59,10 @@ class Observation:
     def pascals(self, mic: int) -> float:
         """Pa of full scale at a microphone's input."""
         return 1.0 / self.rig.mic[mic].per_pascal(self.rig.interface)
+
+    def peak_at(self, mic: int) -> float:
+        """Peak of the sweep (linear) in the captures that count for a microphone.
+
+        One of the device has a capture of its own, at a lower level; in all others its signal is not used.
+        """
+        return self.sweep_peak * (NEAR if self.rig.mic[mic].use == "device" else 1.0)
