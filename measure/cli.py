@@ -152,8 +152,7 @@ def resume(
         for name in sets:
             how = overlap if name in plan.SETS else None
             capture_set(rig, name, run, operator(yes, delay), accept_change, how)
-    without_raw(folder.session_file(run), raw)
-    _report(run, str(run / "rig.toml"), as_json)
+    _report(run, str(run / "rig.toml"), raw, as_json=as_json)
 
 
 def _dry_run(described: Description, name: SetName, unit: str, *, overlap: OverlapMode | None, as_json: bool) -> None:
@@ -276,14 +275,15 @@ def _begin(name: SetName, description: Description, how: _Wish) -> None:
                 capture_set(rig, "reference", chosen, how.ask)
             for fixed in plan.fixed_sets(description) if name == "ears" else ():
                 capture_set(rig, fixed, chosen, how.ask)
-    without_raw(folder.session_file(chosen), how.raw)
-    _report(chosen, how.rig, how.as_json)
+    _report(chosen, how.rig, how.raw, as_json=how.as_json)
 
 
-def _report(run: Path, rig: str, as_json: bool) -> None:
+def _report(run: Path, rig: str, raw: RawKept, *, as_json: bool) -> None:
+    """Print a session's summary, which reads its raw captures, and then drop those that are not wanted."""
     with Session.read(folder.session_file(run)) as session:
         data, lines = summary.of_session(session)
         then = summary.next_step(session, rig, run)
+    without_raw(folder.session_file(run), raw)
     result({"run": str(run), **data}, f"{lines}\n{run / 'session.h5'}\nnext: {then}", as_json=as_json)
 
 

@@ -183,8 +183,8 @@ class CaptureAnalyser:
     ) -> RubAndBuzz | None:
         """Rub and buzz of one source at some microphones, by the raw captures of some positions.
 
-        Of what was rejected for a burst the first capture counts: a buzz is one, and a splice leaves it out. ``None``
-        when no capture landed or none was kept.
+        Of what was spliced the captures count: a buzz is a burst, and a splice leaves it out. ``None`` when no capture
+        landed or none was kept.
         """
         if not session.holds_raw(self.plan.name):
             return None
@@ -193,9 +193,9 @@ class CaptureAnalyser:
             key = Capture(position, Pose(), source, 0).key
             if session.has_landed(self.plan.name, key):
                 note = session.splice(self.plan.name, key)
-                key = CaptureKey(position, source, rejected=note.runs[0]).name if note else key
-                x, attrs = session.raw(self.plan.name, key)
-                kept.append((np.asarray(x)[list(mics)], float(attrs["delay_s"])))
+                runs = [CaptureKey(position, source, rejected=run).name for run in note.runs] if note else [key]
+                each = [session.raw(self.plan.name, run) for run in runs]
+                kept += [(np.asarray(x)[list(mics)], float(attrs["delay_s"])) for x, attrs in each]
         lowest = max((shape.half_hz(0.0) for shape in self.plan.sources.shapes), default=0.0)
         return rub_and_buzz.of_recordings(kept, self.plan.sweep, lowest) if kept else None
 

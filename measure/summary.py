@@ -10,8 +10,10 @@ import numpy as np
 
 from sweetspot.measure.ear_matching import driver_faults
 from sweetspot.measure.impulse import ImpulseResponse, elevations_deg, ring_rows
+from sweetspot.measure.judge import rub_and_buzz
+from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.overlap import cannot, shortest
-from sweetspot.measure.plan import OverlapMode, Plan
+from sweetspot.measure.plan import OverlapMode, Plan, make
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import command
 from sweetspot.rigs.names import many
@@ -122,7 +124,8 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
         if ppm is not None:
             lines.append(f"  the inputs' clock ran {ppm:+.2f} ppm off the outputs': corrected in every response")
         lines += [] if closure is None else [f"  {closure.text()}"]
-        sets[name]["driver_faults"] = list(faults := driver_faults(r, session.rig()) if name == "ears" else ())
+        faults = (*driver_faults(r, session.rig()), *_buzzing(session)) if name == "ears" else ()
+        sets[name]["driver_faults"] = list(faults)
         lines += [f"  WARNING: {fault}" for fault in faults]
     return {"unit": session.serial, "sets": sets}, "\n".join(lines)
 
@@ -143,6 +146,25 @@ def next_step(session: Session, rig: str, run: Path) -> str:
         return command("calibrate", run)
     known = f"--unit {shlex.quote(session.serial)} --run {shlex.quote(str(run))}"
     return f"{command(f'measure {missing[0]}', Path(rig))} {known}"
+
+
+def _buzzing(session: Session) -> tuple[str, ...]:
+    """A sentence for each driver that rubs or rattles, by the raw captures where they are."""
+    if not session.holds_raw("ears"):
+        return ()
+    rig = session.rig()
+    wanted = make(rig, "ears")
+    listener, ears = CaptureAnalyser.of(rig, wanted), range(len(wanted.mics))
+    out = []
+    for d, driver in enumerate(rig.driver):
+        one = listener.rub_and_buzz(session, wanted.order[: rub_and_buzz.POSITIONS], d, ears)
+        if one and one.worst and one.worst[1] > rub_and_buzz.MOST_DB:
+            hz, level_db = one.worst
+            out.append(
+                f"driver {driver.name} rubs or rattles: it buzzes by {level_db:.0f} dB at {hz:.0f} Hz re the sweep's "
+                f"mean ({rub_and_buzz.MOST_DB:g} dB are allowed); look for loose parts and cables that touch its cone"
+            )
+    return tuple(out)
 
 
 def _rings(polar: ImpulseResponse) -> str:

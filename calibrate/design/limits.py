@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from sweetspot.measure.judge import rub_and_buzz
 from sweetspot.rigs.rig_file import Table, parse_as, read_text
 
 Level = Annotated[float, Field(ge=-200, le=200, strict=True, json_schema_extra={"unit": "dB"})]
@@ -57,7 +58,7 @@ class Limits(Table):
     treble: Level = 3.0
     """Largest loss of level re the prediction in any third octave from 10 to 16 kHz, mean over positions and ears; not
     judged where the unit plays nothing."""
-    rub_and_buzz: Level = -40.0
+    rub_and_buzz: Level = rub_and_buzz.MOST_DB
     """Largest power of harmonics 10 and above within 21 ms, re the mean of the sweep."""
     guard: Level = 0.1
     """Largest sample at a processor's outputs, re the ceiling, for a programme that needs its guard."""

@@ -28,6 +28,7 @@ from sweetspot.calibrate.verify import (
 from sweetspot.measure import run as hardware
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.measure.judge import rub_and_buzz
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.plan import SETS, Plan, SetName
 from sweetspot.measure.session import VERIFICATION, Session
@@ -50,9 +51,6 @@ NEARER_DB = 12.0
 
 SPARE_DB = 0.5
 """Lowered by more than the excess over the SPL limit, dB: other positions may be a little louder."""
-
-RUB_POSITIONS = 3
-"""Positions whose captures are read for rub and buzz: a noise in one of them does not count."""
 
 APART = {"x": 0.005, "y": 0.005, "z": 0.005, "yaw_deg": 0.5, "azimuth_deg": 0.5}
 """Largest differences of a place in the session from that in the rig file, m and degrees: an import may be rounded."""
@@ -274,7 +272,7 @@ def _distortion(captured: Session, rig: Description, plan: Plan) -> list[dict[st
 def _rub_and_buzz(captured: Session, rig: Description, plan: Plan) -> list[dict[str, Any]]:
     """Rub and buzz of each stimulus at its near ears, at the first positions."""
     listener = CaptureAnalyser.of(rig, plan)
-    positions = plan.order[:RUB_POSITIONS]
+    positions = plan.order[: rub_and_buzz.POSITIONS]
     found = {
         name: listener.rub_and_buzz(captured, positions, i, chain_figures.NEAR[name])
         for i, name in enumerate(plan.sources.names)

@@ -39,6 +39,11 @@ BREATH = 0.5
 CHANCE = 5.0
 """Standard deviations of noise that a sound must pass."""
 
+POSITIONS = 3
+"""Positions whose captures are read: a noise in one of them does not count."""
+MOST_DB = -40.0
+"""A unit that buzzes more is faulty."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RubAndBuzz:

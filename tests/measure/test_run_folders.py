@@ -239,6 +239,23 @@ def test_an_amplifier_turned_up_while_measuring_is_hardware_and_keeps_the_captur
         assert session.has_captures
 
 
+@pytest.mark.parametrize(
+    ("fault", "buzzes"), [("rub driver=left db=-10", True), ("slam at=1 s=0.3 for=0.2 db=-20", False)]
+)
+def test_a_driver_that_rubs_is_named_and_a_noise_is_none(
+    fault: str, buzzes: bool, crooked_text: str, tmp_path: Path, typed: Callable[..., tuple[int, str]]
+) -> None:
+    """Before the raw captures go; a capture that is spliced for a noise is judged by all that it is made of."""
+    (tmp_path / "rig.toml").write_text(crooked_text)
+    code, text = typed("measure", "ears", "rig.toml", "--unit", "T-1", "--raw", "none", "--fault", fault)
+    assert code == 0
+    assert ("driver left rubs or rattles: it buzzes by" in text) is buzzes, text
+    assert text.count("rubs or rattles") == int(buzzes)
+    run = next((tmp_path / "runs" / "T-1").iterdir())
+    with Session.read(run / "session.h5") as session:
+        assert not session.holds_raw("ears")
+
+
 def spoilt_values(file: h5py.File) -> None:
     data = file["ears/ir"]
     data[0, 0, 0, 3] = np.nan
