@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sweetspot.calibrate.line import monitoring
+from sweetspot.rigs.names import many
 
 STEPS = ("capture", "estimate", "fit", "export", "verify", "record")
 """In the order of a unit's cycle."""
@@ -27,6 +28,12 @@ class LineState:
         Every so many units, one is verified fully; 0 for none.
     fresh
         Whether no unit was finished since the line's start; :attr:`last` is not of the unit in the box then.
+    counts
+        How many records have each verdict.
+    units
+        The last verdict of each unit; an error of the test box is none.
+    causes
+        The units that had each cause.
     level_db
         Level of the last unit's capture, dB SPL.
     """
@@ -38,7 +45,8 @@ class LineState:
     unit: str = ""
     done: int = 0
     counts: Counter[str] = field(default_factory=Counter)
-    causes: Counter[str] = field(default_factory=Counter)
+    units: dict[str, str] = field(default_factory=dict)
+    causes: dict[str, set[str]] = field(default_factory=dict)
     last: Mapping[str, Any] | None = None
     fresh: bool = True
     stopping: bool = False
@@ -69,9 +77,12 @@ class LineState:
         """Count a record, new or kept."""
         with self.lock:
             self.last = record
-            self.counts[str(record.get("verdict"))] += 1
+            unit, verdict = str(record.get("unit")), str(record.get("verdict"))
+            self.counts[verdict] += 1
+            if verdict != "error":
+                self.units[unit] = verdict
             if record.get("cause"):
-                self.causes[str(record["cause"])] += 1
+                self.causes.setdefault(str(record["cause"]), set()).add(unit)
             if record.get("sample_due"):
                 self.sampled.append(str(record.get("unit")))
 
@@ -83,8 +94,7 @@ class LineState:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         with self.lock:
-            made = sum(self.counts.values())
-            judged = made - self.counts["error"]  # an error of the test box is no result of a unit
+            passed = sum(verdict == "pass" for verdict in self.units.values())
             return {
                 "rig": self.rig,
                 "model": self.model,
@@ -96,10 +106,10 @@ class LineState:
                 "steps": list(STEPS),
                 "stopping": self.stopping,
                 "counts": dict(self.counts),
-                "made": made,
-                "judged": judged,
-                "yield": self.counts["pass"] / judged if judged else None,
-                "causes": dict(self.causes.most_common()),
+                "made": sum(self.counts.values()),
+                "judged": len(self.units),
+                "yield": passed / len(self.units) if self.units else None,
+                "causes": dict(sorted(((c, len(u)) for c, u in self.causes.items()), key=lambda one: -one[1])),
                 "verify_fully": list(self.sampled),
                 "last": self.last,
                 "action": self._action(),
@@ -151,6 +161,6 @@ def screen(record: Mapping[str, Any], state: LineState) -> str:
         *(f"  {t}" for t in (*record.get("reasons", ()), *record.get("remarks", ()))),
         f"  {action(record)}",
         f"  {sum(times.values()):.1f} s: " + ", ".join(f"{n} {s:.1f}" for n, s in times.items()),
-        f"  yield {share} of {figures['judged']}" + (f"; {causes}" if causes else ""),
+        f"  yield {share} of {many(figures['judged'], 'unit')}" + (f"; {causes}" if causes else ""),
     ]
     return "\n".join(lines)

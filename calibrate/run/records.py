@@ -61,7 +61,8 @@ def keep(folder: Path, found: Mapping[str, Any], *, again: bool = False) -> list
     """Append a record to the folder's JSON Lines and CSV, and write its JUnit page.
 
     The JSON Lines are the record; CSV and JUnit follow them. A line that a killed program or a full disk left half
-    written is set aside before the next one, and rows that the CSV misses since then are added to it first.
+    written is set aside before the next one, and rows that the CSV misses since then are added to it first. Units of
+    other kinds have other metrics: the CSV gets their columns at its end, empty for units that have no such metric.
 
     Parameters
     ----------
@@ -72,21 +73,19 @@ def keep(folder: Path, found: Mapping[str, Any], *, again: bool = False) -> list
     Raises
     ------
     BadInput
-        The folder cannot be written, or its CSV has other columns; the message names the files of the record. Or the
-        unit passed elsewhere meanwhile.
+        The folder cannot be written, or its CSV is no table of records; the message names the files of the record. Or
+        the unit passed elsewhere meanwhile.
     """
-    figures = list(found["metrics"])
-    head = [*COLUMNS, *figures]
     lines, table, page = folder / JSONL, folder / CSV, folder / f"{found['unit']}-{JUNIT}"
     with alone_in(folder, APPEND_S):
         judged = found["verdict"] == "pass" and not again
         twice = doubled(found["unit"], passed(earlier(folder, found["unit"]))) if judged else ""
         if twice:
             found = {**found, "verdict": "error", "reasons": [twice]}
-        _check_head(table, head)
+        figures = _figures(table)
         append(lines, json.dumps(found))
         try:
-            _follow(table, lines, head, figures, found)
+            _follow(table, lines, figures, found)
             if not twice:
                 write(page, junit(found))
         except BadInput as fault:
@@ -108,41 +107,50 @@ def check_folder(folder: Path) -> None:
         The true cause.
     """
     with alone_in(folder, APPEND_S):
-        pass
+        _figures(folder / CSV)
 
 
-def _check_head(table: Path, head: list[str]) -> None:
+def _figures(table: Path) -> list[str]:
+    """Metrics in the columns of a CSV; none without one."""
     try:
         with table.open(encoding="utf-8", newline="") as file:
-            there = next(csv.reader(file), head)
+            there = next(csv.reader(file), list(COLUMNS))
     except FileNotFoundError:
-        return
+        return []
     except (OSError, UnicodeDecodeError, csv.Error) as fault:
         raise BadInput(f"{table}: cannot be read ({fault}); move it away and verify again") from fault
-    if there != head:
-        raise BadInput(f"{table}: has other columns than this version writes; move it away and verify again")
+    if there[: len(COLUMNS)] != list(COLUMNS):
+        raise BadInput(
+            f"{table}: is no table of records (it begins with {', '.join(there)[:40]!r}); move it away and verify again"
+        )
+    return there[len(COLUMNS) :]
 
 
-def _follow(table: Path, lines: Path, head: list[str], figures: list[str], found: Mapping[str, Any]) -> None:
-    """Add a record's row to the CSV; if rows are missing, rewrite the table from the JSON Lines."""
+def _follow(table: Path, lines: Path, figures: list[str], found: Mapping[str, Any]) -> None:
+    """Add a record's row to the CSV, whose columns have these metrics; if rows or columns are missing, rewrite the
+    table from the JSON Lines."""
     kept = lines.read_bytes().count(b"\n")
     there = table.read_bytes().count(b"\n") if table.is_file() else 0
-    if there == kept and kept > 1:
+    if there == kept and kept > 1 and set(found["metrics"]) <= set(figures):
         append(table, _row(_cells(found, figures)))
         return
     records = [found] if kept == 1 else _records(lines)
-    write(table, _row(head) + "".join(_stored_row(r, figures) for r in records))
+    every = dict.fromkeys(figures)
+    for one in records:
+        every |= dict.fromkeys(one["metrics"] if isinstance(one.get("metrics"), dict) else ())
+    write(table, _row([*COLUMNS, *every]) + "".join(_stored_row(r, list(every)) for r in records))
 
 
 def _stored_row(found: Mapping[str, Any], figures: list[str]) -> str:
-    """Row of a record of the same figures as it was read; empty for any other, and for one that was edited."""
+    """Row of a record as it was read; empty for one that was edited."""
     with suppress(BadInput), as_stored(JSONL, ""):
-        return _row(_cells(found, figures)) if list(found["metrics"]) == figures else ""
+        return _row(_cells(found, figures))
     return ""
 
 
 def _cells(found: Mapping[str, Any], figures: list[str]) -> list[Any]:
-    return [_cell(found, c) for c in COLUMNS] + [found["metrics"][m]["heard"] for m in figures]
+    metrics = found["metrics"]
+    return [_cell(found, c) for c in COLUMNS] + [metrics[m]["heard"] if m in metrics else "" for m in figures]
 
 
 def _records(lines: Path, unit: str = "") -> list[dict[str, Any]]:

@@ -532,9 +532,35 @@ def test_records_repeat_byte_for_byte(tmp_path: Path) -> None:
 
 def test_a_table_with_other_columns_is_not_written_into(tmp_path: Path) -> None:
     (tmp_path / records.CSV).write_text("something,else\n1,2\n")
-    with pytest.raises(BadInput, match="other columns"):
+    with pytest.raises(BadInput, match=r"no table of records \(it begins with 'something, else'"):
         records.keep(tmp_path, records.record(verdict(), ABOUT))
+    with pytest.raises(BadInput, match="no table of records"):
+        records.check_folder(tmp_path)
+    assert not (tmp_path / records.JSONL).exists()
     assert (tmp_path / records.CSV).read_text() == "something,else\n1,2\n"
+
+
+def test_units_of_several_kinds_share_a_table(tmp_path: Path) -> None:
+    """Without a polar set, or where noise leaves no rub and buzz, a unit has fewer metrics: it had no record at all."""
+    whole = records.record(verdict(), ABOUT | {"unit": "A"})
+    names = list(whole["metrics"])
+    fewer = {**whole, "unit": "B", "metrics": {n: whole["metrics"][n] for n in names[1:]}}
+    other = {**whole, "unit": "C", "metrics": {**fewer["metrics"], "one more": whole["metrics"][names[0]]}}
+    for found in (fewer, whole, other, {**fewer, "unit": "D"}):
+        records.keep(tmp_path, found)
+    head, *rows = csv.reader((tmp_path / records.CSV).read_text().splitlines())
+    assert head == [*records.COLUMNS, *names[1:], names[0], "one more"]
+    assert [row[1] for row in rows] == ["B", "A", "C", "D"]
+    assert [[cell == "" for cell in row[-2:]] for row in rows] == [
+        [True, True],
+        [False, True],
+        [True, False],
+        [True, True],
+    ]
+    assert all(float(row[len(records.COLUMNS)]) == whole["metrics"][names[1]]["heard"] for row in rows)
+    (tmp_path / records.CSV).unlink()
+    records.keep(tmp_path, {**fewer, "unit": "E"})
+    assert len((tmp_path / records.CSV).read_text().splitlines()) == 6
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,11 @@ def test_a_line_that_is_started_anew_counts_what_was_recorded() -> None:
     assert not state.begins("D")
     text = screen(record("B", "fail", "deployed filters"), state)
     assert text.startswith("FAIL  B")
-    assert "yield 50 % of 2" in text
+    assert "yield 50 % of 2 units" in text
+    state.resumed([record("B", "fail", "deployed filters"), record("C", "error", "rig"), record("B", "pass")])
+    now = state.to_dict()
+    assert (now["made"], now["judged"], now["yield"]) == (6, 2, 1.0), "a unit is judged once, by its last verdict"
+    assert now["causes"] == {"rig": 2, "deployed filters": 1}
 
 
 def test_a_restarted_line_shows_no_verdict_of_the_unit_before() -> None:
