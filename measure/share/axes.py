@@ -30,7 +30,7 @@ A_LINE, A_DIGIT = 0.17, 0.09
 LENGTH_EM, BESIDE_EM, BETWEEN_EM, MARGIN_EM = 1.8, 0.8, 1.3, 0.6
 """Samples' length, their distances to their own name and to the one before, and to the axes, in sizes of letters."""
 
-A_ROW, BEYOND = 6, 0.1
+A_ROW, BEYOND = 6, 0.11
 """Most names in a row above axes, and the width at the axes' right that they may take too, inches."""
 
 _LAYOUTS: dict[tuple[object, ...], Any] = {}

@@ -36,6 +36,10 @@ _SHADED = (240, 400)
 """Rows and columns of an image of levels."""
 
 
+_DASHES: Any = (("-", (0, (5, 3))), ((0, (1.5, 1.2)), (0, (6, 2, 1.5, 2))))
+"""Lines of even and of odd drivers: while each has a colour of its own, and where colours come again."""
+
+
 def key(ax: Axes) -> None:
     """Rows of names above the axes."""
     Names(ax)
@@ -44,7 +48,8 @@ def key(ax: Axes) -> None:
 def levels(ax: Axes, f: Float, level: Float, names: Sequence[str], low: float, high: float) -> None:
     """Levels ``(driver, frequency)`` in dB, one line a driver, from ``low`` to ``high``."""
     for i, name in enumerate(names):
-        ax.plot(f, level[i], color=DRIVERS[i % len(DRIVERS)], linewidth=1.4, label=name.replace("_", " "))
+        style = {"color": DRIVERS[i % len(DRIVERS)], "linestyle": _DASHES[i // len(DRIVERS) % 2][0]}
+        ax.plot(f, level[i], linewidth=1.4, label=name.replace("_", " "), **style)
     frequencies(ax, 80.0, 20000.0)
     ax.set_ylim(low, high)
     key(ax)
@@ -142,7 +147,7 @@ def floors(ax: Axes, f: Float, level: Float) -> None:
 def _line(i: int) -> Any:
     """How driver ``i`` is drawn where lines may lie on each other: every other one is dashed, and lies on top."""
     style = {"color": DRIVERS[i % len(DRIVERS)], "linewidth": 1.5}
-    return {**style, "linestyle": (0, (5, 3)), "zorder": 4} if i % 2 else style
+    return {**style, "linestyle": _DASHES[i // len(DRIVERS) % 2][i % 2], "zorder": 2 + 2 * (i % 2)}
 
 
 def energy_decays(ax: Axes, t: Float, level: Float, names: Sequence[str]) -> None:

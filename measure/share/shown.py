@@ -208,10 +208,12 @@ def distortion_table(shown: Shown, made: list[Distortion]) -> Table:
         for octave in octaves
     ]
     centres = sorted({octave["hz"] for octaves in found for octave in octaves})
-    lines = [f"{'THD, %, in octaves of':<22}" + "".join(f"{hz:>9g}" for hz in centres) + " Hz"]
+    head = "THD, %, in octaves of"
+    wide = max(map(len, (head, *map(named, measured.drivers)))) + 1
+    lines = [f"{head:<{wide}}" + "".join(f"{hz:>9g}" for hz in centres) + " Hz"]
     for name, octaves in zip(measured.drivers, found, strict=True):
         texts = {octave["hz"]: _percent(octave["thd"], octave["floor"]) for octave in octaves}
-        lines.append(f"{named(name):<22}" + "".join(f"{texts.get(hz, '-'):>9}" for hz in centres))
+        lines.append(f"{named(name):<{wide}}" + "".join(f"{texts.get(hz, '-'):>9}" for hz in centres))
     return data, "\n".join(lines)
 
 

@@ -147,6 +147,16 @@ def test_long_names_take_more_rows(count: int, name: str, rows: int) -> None:
         assert around.x1 - around.x0 > 0.4 * ax.bbox.width, "no more rows than are needed"
 
 
+@pytest.mark.parametrize("draw", ["levels", "over_frequency"])
+def test_lines_whose_colours_come_again_are_dashed_otherwise(draw: str) -> None:
+    """The ninth driver of twelve looked as the first."""
+    f, x = np.geomspace(100.0, 10e3, 5), np.zeros((12, 5))
+    ax, names = Figure().subplots(), [f"d{i}" for i in range(12)]
+    plots.levels(ax, f, x, names, -10.0, 10.0) if draw == "levels" else plots.over_frequency(ax, f, x, names, "dB")
+    looks = {(line.get_color(), str(line._unscaled_dash_pattern)) for line in ax.lines}  # type: ignore[attr-defined]
+    assert len(looks) == len(ax.lines) == 12
+
+
 def test_values_are_those_of_texts() -> None:
     """Numbers of two colours in cells whose scale is upside down."""
     values = [
