@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,7 +131,7 @@ def _moments(
     if len(after):
         noise = after[len(after) // 2 :].mean(axis=0)
     count = np.count_nonzero(above, axis=0)
-    share = float(lower_quantile(np.array([float(mics)]), RANK)[0])
+    share = _share(mics)
     for n in np.unique(count[count >= FEWEST]):  # the first moments of a frequency: the sweep rises
         alike = count == n
         rows = np.partition(played[:n, alike], int(RANK * n), axis=0)[int(RANK * n)]
@@ -143,3 +144,9 @@ def _moments(
     mean = float(played.sum(axis=1).mean()) or 1.0
     excess = np.where(above, played - noise, 0.0).sum(axis=1)
     return excess / mean, np.maximum(BREATH * own + CHANCE * spread, 1e-30) / mean
+
+
+@lru_cache(maxsize=8)
+def _share(mics: int) -> float:
+    """The quantile of noise at :data:`RANK` re its mean power."""
+    return float(lower_quantile(np.array([float(mics)]), RANK)[0])
