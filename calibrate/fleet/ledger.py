@@ -142,13 +142,14 @@ class Ledger:
         path, digest = folder / NAME, folder / DIGEST
         with _trouble(path), _alone(folder):
             _compared(path)
-            discard(digest)
             with closing(sqlite3.connect(path)) as connection:
-                connection.executescript(SCHEMA)
-                _complete(connection)
-                _check_columns(path, connection)
+                connection.execute("BEGIN IMMEDIATE")  # refused if another program locked it: the digest stays
+            discard(digest)
             try:
                 with closing(sqlite3.connect(path)) as connection:
+                    connection.executescript(SCHEMA)
+                    _complete(connection)
+                    _check_columns(path, connection)
                     yield cls(path, connection)
             finally:
                 with suppress(BadInput):  # a full disk: without a digest the table is still readable

@@ -92,9 +92,11 @@ class BandLevels:
         return BandLevels(pick(self.db), pick(self.own), pick(self.shared), pick(pushed))
 
     def __sub__(self, other: BandLevels) -> BandLevels:
-        """Differences of levels whose errors are independent."""
+        """Differences of levels whose errors are independent; noise has pushed them by no more than there is."""
         own, shared = np.hypot(self.own, other.own), np.hypot(self.shared, other.shared)
-        return BandLevels(self.db - other.db, own, shared, self.pushed - other.pushed)
+        db = self.db - other.db
+        pushed = np.clip(self.pushed - other.pushed, np.minimum(db, 0.0), np.maximum(db, 0.0))
+        return BandLevels(db, own, shared, pushed)
 
     @property
     def u(self) -> Float:

@@ -71,6 +71,18 @@ class RubAndBuzz:
         at = int(np.argmax(heard))
         return (float(self.f[at]), float(heard[at])) if np.isfinite(heard[at]) else None
 
+    def covers(self, hz: float) -> bool:
+        """Whether the sweep passes the octave of a centre, Hz, at these moments."""
+        return bool(self._inside(hz).any())
+
+    def in_octave(self, hz: float) -> float | None:
+        """Level, dB, of the loudest moment above the noise in the octave of a centre, Hz; ``None`` if there is none."""
+        heard = self.level_db[self._inside(hz) & (self.level_db > self.floor_db)]
+        return float(heard.max()) if heard.size else None
+
+    def _inside(self, hz: float) -> NDArray[np.bool_]:
+        return np.asarray((self.f >= hz / np.sqrt(2.0)) & (self.f < hz * np.sqrt(2.0)))
+
     @property
     def hidden_db(self) -> float:
         """What noise may hide, dB."""

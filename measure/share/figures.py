@@ -437,11 +437,12 @@ def _distortion(shown: Shown) -> tuple[Figure, Table]:
     title = f"{shown.unit}: distortion at the {named(measured.mics[0])}, {where}"
     figure = _figure(title, _sized(len(made), 4.4, 3.4), *_laid(len(made)), left=0.9, bottom=0.85)
     axes = _grid(figure, len(made))
-    for name, one, (lowest, _), ax in zip(measured.drivers, made, shown.played, axes, strict=True):
-        plots.distortion(ax, one, 0, lowest)
+    rubs = shown.rubs or (None,) * len(made)
+    for name, one, rub, (lowest, _), ax in zip(measured.drivers, made, rubs, shown.played, axes, strict=True):
+        plots.distortion(ax, one, 0, lowest, rub)
         ax.set_title(named(name), loc="left")
     _outer(axes)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower left", ncols=6, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower left", ncols=7, frameon=False)
     return figure, distortion_table(shown, made)
 
 

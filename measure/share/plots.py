@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from sweetspot.measure.distortion import ORDERS, Distortion
+from sweetspot.measure.judge import RubAndBuzz
 from sweetspot.measure.share.axes import A_LINE, Names, every, inches
 from sweetspot.measure.share.directivity import Cta2034
 from sweetspot.rigs import plots
 from sweetspot.rigs.plots import DRIVERS, GRID, INK, SOFT, frequencies
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Float, from_db
 
 PICTURED_DB = (-30.0, 6.0)
 """Levels that the polar maps show, dB re on-axis."""
@@ -179,8 +180,9 @@ def burst_decay(ax: Axes, periods: Float, f: Float, level: Float) -> None:
     ax.set_ylabel("periods after the arrival")
 
 
-def distortion(ax: Axes, made: Distortion, mic: int, lowest_hz: float) -> None:
-    """Harmonics and their total re the fundamental, over its frequency; the noise floor below them is dashed.
+def distortion(ax: Axes, made: Distortion, mic: int, lowest_hz: float, rub: RubAndBuzz | None = None) -> None:
+    """Harmonics and their total re the fundamental, over its frequency; the noise floor below them is dashed. Rub and
+    buzz, re the sweep's mean, is dotted where it is above the noise.
 
     Nothing is drawn where the fundamental is hardly played, nor below the driver's band, which begins at ``lowest_hz``.
     """
@@ -191,6 +193,9 @@ def distortion(ax: Axes, made: Distortion, mic: int, lowest_hz: float) -> None:
     ax.plot(made.f, shown * made.thd[mic], color=INK, linewidth=1.6, label="total", zorder=1)
     floor = np.where(made.thd_floor[mic] > 0.0, made.thd_floor[mic], np.nan)
     ax.plot(made.f, shown * floor, color=SOFT, linewidth=0.9, linestyle=(0, (3, 2)), label="noise floor")
+    if rub is not None:
+        buzz = np.where(rub.level_db > rub.floor_db, from_db(rub.level_db), np.nan)
+        ax.plot(rub.f, buzz, color=DRIVERS[len(ORDERS)], linewidth=1.2, linestyle=(0, (1, 1)), label="rub and buzz")
     frequencies(ax, float(made.f[0]), float(made.f[-1]))
     ax.set_yscale("log")
     ax.set_ylim(1e-5, 1.0)

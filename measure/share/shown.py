@@ -21,6 +21,7 @@ from sweetspot.rigs.units import Float
 
 if TYPE_CHECKING:
     from sweetspot.measure.distortion import Distortion
+    from sweetspot.measure.judge import RubAndBuzz
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +42,8 @@ class Shown:
         Which row of the ears is drawn.
     smoothing
         Width of the power average of responses, octaves; 0 for none.
+    rubs
+        Rub and buzz of each driver, with :attr:`distorted`.
     has_raw
         Whether raw captures were kept, from which distortion is computed.
     played
@@ -66,6 +69,7 @@ class Shown:
     bands: BandWidth
     gate_s: float | None = None
     distorted: tuple[int, list[Distortion]] | None = None
+    rubs: tuple[RubAndBuzz | None, ...] = ()
 
     @property
     def title(self) -> str:
@@ -127,6 +131,7 @@ def gather(session: Path, how: ShowOptions, vertical: Path | None) -> Shown:
         raw = file.holds_raw("polar" if ears is None else "ears")
         unit, played = file.serial, tuple(d.band_hz for d in file.rig().driver)
         distorted = _distortions(file, sets, row, session) if raw and how.distortion else None
+        rubs = _rubs(file, "polar" if ears is None else "ears") if distorted else ()
     second = None
     if vertical is not None:
         with Session.read(vertical) as file:
@@ -147,6 +152,7 @@ def gather(session: Path, how: ShowOptions, vertical: Path | None) -> Shown:
         bands=how.bands,
         gate_s=how.gate_s,
         distorted=distorted,
+        rubs=rubs,
     )
 
 
@@ -185,6 +191,18 @@ def _distortions(
     raise BadInput(f"{where}: has no raw captures of single drivers, which distortion needs")
 
 
+def _rubs(session: Session, name: SetName) -> tuple[RubAndBuzz | None, ...]:
+    """Rub and buzz of every driver at the first microphone, by the first positions."""
+    from sweetspot.measure import plan  # what draws does not need them
+    from sweetspot.measure.judge import rub_and_buzz
+    from sweetspot.measure.listener import CaptureAnalyser
+
+    wanted = plan.make(session.rig(), name)
+    listener = CaptureAnalyser.of(session.rig(), wanted)
+    positions = wanted.order[: rub_and_buzz.POSITIONS]
+    return tuple(listener.rub_and_buzz(session, positions, d, (0,)) for d in range(len(wanted.sources.names)))
+
+
 def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int:
     if ears is None:
         return 0
@@ -198,13 +216,18 @@ def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int
 
 
 def distortion_table(shown: Shown, made: list[Distortion]) -> Table:
-    """Total harmonic distortion of every driver in octaves, as data and as lines."""
+    """Total harmonic distortion, and rub and buzz, of every driver in octaves, as data and as lines."""
     measured = shown.ears or shown.polar
     assert measured is not None
     found = [one.in_octaves(0, lowest) for one, (lowest, _) in zip(made, shown.played, strict=True)]
+    rubs = shown.rubs or (None,) * len(made)
     data: list[dict[str, object]] = [
-        {"driver": name, **{k: v if np.isfinite(v) else None for k, v in octave.items()}}
-        for name, octaves in zip(measured.drivers, found, strict=True)
+        {
+            "driver": name,
+            **{k: v if np.isfinite(v) else None for k, v in octave.items()},
+            "rub_and_buzz_db": rub and rub.in_octave(octave["hz"]),
+        }
+        for name, octaves, rub in zip(measured.drivers, found, rubs, strict=True)
         for octave in octaves
     ]
     centres = sorted({octave["hz"] for octaves in found for octave in octaves})
@@ -214,6 +237,13 @@ def distortion_table(shown: Shown, made: list[Distortion]) -> Table:
     for name, octaves in zip(measured.drivers, found, strict=True):
         texts = {octave["hz"]: _percent(octave["thd"], octave["floor"]) for octave in octaves}
         lines.append(f"{named(name):<{wide}}" + "".join(f"{texts.get(hz, '-'):>9}" for hz in centres))
+    low = [hz for hz in centres if any(one and one.covers(hz) for one in rubs)]
+    if low:
+        lines.append(f"{'Rub and buzz, dB':<{wide}}" + "".join(f"{hz:>9g}" for hz in low) + " Hz")
+    for name, one in zip(measured.drivers, rubs, strict=True):
+        if one and low:
+            levels = [one.in_octave(hz) for hz in low]
+            lines.append(f"{named(name):<{wide}}" + "".join("  < noise" if x is None else f"{x:>9.0f}" for x in levels))
     return data, "\n".join(lines)
 
 

@@ -107,6 +107,15 @@ def test_errors_that_a_band_shares_do_not_average_out() -> None:
     assert ratio.max() < 1.3
 
 
+def test_noise_explains_no_more_of_a_difference_than_there_is() -> None:
+    """A tail that is taken for noise as strong as the leak adds nothing to a difference of 0.01 dB."""
+    cell = np.zeros((1, 1, 1))
+    predicted = uncertainty.BandLevels(cell + 40.0, 0.1 + cell, cell)
+    for heard, pushed, left in ((39.99, -10.0, -0.01), (39.0, -0.4, -0.4), (41.0, -10.0, 0.0)):
+        gap = uncertainty.BandLevels(cell + heard, 0.1 + cell, cell, cell + pushed) - predicted
+        assert gap.pushed == pytest.approx(cell + left)
+
+
 def test_noise_takes_from_a_cancellation_no_more_than_stated() -> None:
     """At an ear 26 dB down noise of -37 dB adds 8 % of power: a mean of many cells scatters less than it is pushed."""
     rng = np.random.default_rng(26)

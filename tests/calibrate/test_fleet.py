@@ -26,7 +26,7 @@ from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.fleet import capability, jobs, page, population
 from sweetspot.calibrate.fleet import run as fleet
 from sweetspot.calibrate.fleet.cluster import on_cluster
-from sweetspot.calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome, UnitSummary
+from sweetspot.calibrate.fleet.ledger import DIGEST, NAME, Figure, Ledger, Outcome, UnitSummary
 from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
 from sweetspot.calibrate.run import calibrate
 from sweetspot.measure import folder, plan
@@ -474,14 +474,22 @@ def test_a_table_that_cannot_be_written_reports_the_true_cause(tmp_path: Path, s
     """Locked by another program; read-only; and full, with a limit on the size of files in the disk's place."""
     with Ledger.writing(tmp_path) as ledger:
         ledger.keep(Outcome("r1", "done", "", {"unit": "A"}))
-    other = sqlite3.connect(tmp_path / NAME, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
+    digest = (tmp_path / DIGEST).read_text()
+    lock = (
+        "import sqlite3, sys; table = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "table.execute('BEGIN EXCLUSIVE'); print(flush=True); input()\n"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    other = subprocess.Popen([sys.executable, "-c", lock, str(tmp_path / NAME)], **pipes)  # its lock is a process's
+    assert other.stdout
+    assert other.stdout.readline()
     with pytest.raises(BadInput, match=r"fleet\.sqlite.* locked by another program"), Ledger.writing(tmp_path):
         pass
     done = sweetspot("fleet", "stats", tmp_path)
     assert done.returncode == 2
     assert "fleet.sqlite: the table of the fleet cannot be used: it is locked by another program; close" in done.stderr
-    other.close()
+    other.communicate("\n")
+    assert (tmp_path / DIGEST).read_text() == digest, "a table that was not written keeps its digest"
     with pytest.raises(BadInput, match="it is read-only"), Ledger.reading(tmp_path) as ledger:
         ledger.keep(Outcome("r2", "done", "", {"unit": "B"}))
     with pytest.raises(BadInput, match=r"folder .* does not exist"), Ledger.writing(tmp_path / "gone"):
@@ -500,7 +508,7 @@ def test_a_table_that_cannot_be_written_reports_the_true_cause(tmp_path: Path, s
     assert done.stdout.count("\n") == 1
     with Ledger.reading(tmp_path) as ledger:
         assert "r1" in ledger.known()
-    assert sorted(p.name for p in tmp_path.iterdir()) == [f".{NAME}.lock", NAME]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f".{NAME}.lock", NAME, DIGEST]
 
 
 def test_a_scheduler_that_does_not_answer_is_hardware_trouble(measured: Path, tmp_path: Path, sweetspot: Typed) -> None:

@@ -121,7 +121,9 @@ def test_a_tweeter_is_read_in_its_band_alone(sweep: Sweep) -> None:
     assert [row["hz"] for row in rows] == [4000.0, 8000.0]
     assert max(row["floor"] for row in rows) < 0.5
     seen: Any = SimpleNamespace(
-        ears=SimpleNamespace(drivers=("w", "tweeter_with_a_long_name")), played=((50.0, 2e4), (3000.0, 2e4))
+        ears=SimpleNamespace(drivers=("w", "tweeter_with_a_long_name")),
+        played=((50.0, 2e4), (3000.0, 2e4)),
+        rubs=(),
     )
     data, text = shown.distortion_table(seen, [woofer, tweeter])
     assert [(row["driver"], row["hz"]) for row in data][-3:] == [
@@ -169,3 +171,5 @@ def test_a_session_s_distortion_is_drawn_and_reported(
     assert {row["hz"] for row in message} >= {250.0, 1000.0, 4000.0}
     assert all(row["floor"] > 0.0 for row in message)
     assert all(row["thd"] is None for row in message if row["hz"] == 1000.0)  # this lab does not distort
+    assert {row["rub_and_buzz_db"] for row in message} == {None}, "nor does anything rub"
+    assert "< noise" in sweetspot("measure", "show", measured, "--only", "distortion", "--out", tmp_path).stdout

@@ -66,6 +66,10 @@ def test_a_high_harmonic_has_its_level(sweep: Sweep, order: int, level_db: float
     at, level = worst
     assert level == pytest.approx(level_db, abs=0.7)
     assert 140.0 < at < 640.0
+    one = found(sweep, recorded(sweep, harmonic(sweep, order, level_db)))
+    assert one.in_octave(250.0) == pytest.approx(level_db, abs=2.0)
+    assert one.in_octave(1000.0) is None
+    assert [one.covers(hz) for hz in (250.0, 8000.0)] == [True, False]
 
 
 def test_low_harmonics_are_distortion_and_no_buzz(sweep: Sweep) -> None:
