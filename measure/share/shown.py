@@ -131,7 +131,7 @@ def gather(session: Path, how: ShowOptions, vertical: Path | None) -> Shown:
         raw = file.holds_raw("polar" if ears is None else "ears")
         unit, played = file.serial, tuple(d.band_hz for d in file.rig().driver)
         distorted = _distortions(file, sets, row, session) if raw and how.distortion else None
-        rubs = _rubs(file, "polar" if ears is None else "ears") if distorted else ()
+        rubs = _rubs(file, "polar" if ears is None else "ears", distorted[0]) if distorted else ()
     second = None
     if vertical is not None:
         with Session.read(vertical) as file:
@@ -191,16 +191,14 @@ def _distortions(
     raise BadInput(f"{where}: has no raw captures of single drivers, which distortion needs")
 
 
-def _rubs(session: Session, name: SetName) -> tuple[RubAndBuzz | None, ...]:
-    """Rub and buzz of every driver at the first microphone, by the first positions."""
+def _rubs(session: Session, name: SetName, position: int) -> tuple[RubAndBuzz | None, ...]:
+    """Rub and buzz of every driver at the first microphone at a position."""
     from sweetspot.measure import plan  # what draws does not need them
-    from sweetspot.measure.judge import rub_and_buzz
     from sweetspot.measure.listener import CaptureAnalyser
 
     wanted = plan.make(session.rig(), name)
     listener = CaptureAnalyser.of(session.rig(), wanted)
-    positions = wanted.order[: rub_and_buzz.POSITIONS]
-    return tuple(listener.rub_and_buzz(session, positions, d, (0,)) for d in range(len(wanted.sources.names)))
+    return tuple(listener.rub_and_buzz(session, (position,), d, (0,)) for d in range(len(wanted.sources.names)))
 
 
 def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int:
