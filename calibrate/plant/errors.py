@@ -76,6 +76,11 @@ class MeasurementError:
         """
         return np.asarray(self._on_grid(ir) * share)
 
+    def until(self, ir: ImpulseResponse, end: Float) -> Float:
+        """The same of responses until ``end (position,)`` s, see :func:`gate.until`."""
+        part = (ir.zero / ir.fs + end + 0.5 * gates.FADE_S) * ir.fs / ir.h.shape[-1]
+        return self.within(ir, np.clip(part, 0.0, 1.0)[:, None, None, None])
+
     def gated(self, ir: ImpulseResponse, gate: Gate) -> Float:
         """The same behind a gate, read-only; that of the last sets is kept."""
         return _gated(self, ir, gate)

@@ -37,7 +37,6 @@ from sweetspot.calibrate.verify.diagnose import causes as diagnosis
 from sweetspot.calibrate.verify.diagnose import clipping, residual
 from sweetspot.measure.ear_matching import driver_faults
 from sweetspot.measure.folder import session_file
-from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session, figures_alone
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.processor import store
@@ -86,7 +85,7 @@ def _judged(
 ) -> Verification:
     found, verdict, measured, rig, used = verdict_of(run, fitted, limits, path, listener=listener)
     if verdict.verdict == "fail":
-        facing = Heads.of(measured.used_for("score")).facing
+        facing = Heads.of(measured.ir.used_for("score")).facing
         causes, ruled_out = _why(verdict, facing, found.rub_and_buzz, lambda: _causes(run, found, measured, rig, used))
         verdict = replace(verdict, causes=causes, ruled_out=ruled_out)
     with Session.resume(path, VERIFICATION) as captured:
@@ -121,7 +120,7 @@ def verdict_of(
     kept: Mapping[str, Any] | None = None,
     *,
     listener: ListenerAhead | None = None,
-) -> tuple[ReadVerification, Verification, ImpulseResponse, Description, dict[str, Any]]:
+) -> tuple[ReadVerification, Verification, MeasuredSet, Description, dict[str, Any]]:
     """Content of a verification and its verdict without causes; then the session's ears, the rig, the processor.
 
     Parameters
@@ -174,7 +173,7 @@ def verdict_of(
             metrics=(*verdict.metrics, *more),
             driver_faults=driver_faults(measured[0].ir, rig),
         ),
-        measured[0].ir,
+        measured[0],
         rig,
         used,
     )
@@ -234,19 +233,18 @@ def _by_design(
     return (diagnosis.Cause(diagnosis.DESIGN, text, 1.0, 0),)
 
 
-def _causes(
-    run: Path, found: ReadVerification, measured: ImpulseResponse, rig: Description, used: dict[str, Any]
-) -> Why:
+def _causes(run: Path, found: ReadVerification, measured: MeasuredSet, rig: Description, used: dict[str, Any]) -> Why:
     """What explains the difference from the prediction."""
-    filters = found.filters
+    filters, score = found.filters, measured.used_for("score")
     apart = residual.of(
-        measured.used_for("score"),
+        score.ir,
         found.ears.ir,
         filters,
         share_of(filters),
         timed=found.timed,
         end=found.prediction.whole.end,
         clipped=_clipped(rig, filters, used),
+        errors=(score.errors, found.ears.errors),
     )
     at = np.array([d.at for d in rig.driver])
     away = rig.listening_m

@@ -22,9 +22,7 @@ from sweetspot.calibrate.plant import (
     spectra,
     uncertainty,
 )
-from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.plant import prediction as predict
-from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import Complex, Float
 
@@ -189,9 +187,9 @@ def _errors(
     h, known = score.spectra(), measured.errors.at(measured.ir.positions["use"] == b"score")
     repeats = known.drift + ears.drift + added
     own, shared = uncertainty.through(w, h, score.noise(), known.drift)
-    early, again = uncertainty.through(w, h, known.within(score.ir, _share(score.ir, whole.end)), repeats)
-    heard = ears.errors.within(ears.ir, _share(ears.ir, whole.end)) + np.maximum(early - own, 0.0)
-    around = polar.errors.within(polar.ir, _share(polar.ir, whole.polar_end))[:, 0, 0]
+    early, again = uncertainty.through(w, h, known.until(score.ir, whole.end), repeats)
+    heard = ears.errors.until(ears.ir, whole.end) + np.maximum(early - own, 0.0)
+    around = polar.errors.until(polar.ir, whole.polar_end)[:, 0, 0]
     return _Errors(
         own,
         shared,
@@ -215,12 +213,6 @@ def forecast(prediction: Prediction, filters: FilterSet, measured: MeasuredSet) 
     score = replace(measured.corrected(whole.ear_gains), gate=whole.gate).used_for("score")
     w = weights(filters, score.ir.fs)
     return UncertainResponse(sound, *uncertainty.through(w, score.spectra(), score.noise(), score.drift))
-
-
-def _share(ir: ImpulseResponse, end: Float) -> Float:
-    """Share of a kept response's noise before ``end (position,)``, to be broadcast over the other axes."""
-    part = (ir.zero / ir.fs + end + 0.5 * gates.FADE_S) * ir.fs / ir.h.shape[-1]
-    return np.asarray(np.clip(part, 0.0, 1.0)[:, None, None, None])
 
 
 def weights(filters: FilterSet, fs: int) -> Complex:

@@ -229,16 +229,19 @@ def centre(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     )  # fmt: skip
 
 
-def difference(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, limits: Limits) -> Metric:
+def difference(ears: MeasuredSet, measured: MeasuredSet, filters: FilterSet, limits: Limits) -> Metric:
     """Total difference from the prediction, including the room, which no other metric covers."""
-    apart = residual.of(measured.used_for("score"), ears, filters, share_of(filters))
+    score = measured.used_for("score")
+    apart = residual.of(score.ir, ears.ir, filters, share_of(filters), errors=(score.errors, ears.errors))
     low, high = residual.BAND
     return Metric.of(
         "difference",
-        f"Power of measured minus predicted, phase included, re predicted; {low:g} Hz to {high / 1000:g} kHz.",
+        f"Power of measured minus predicted, phase included, re predicted, without that of noise; {low:g} Hz to "
+        f"{high / 1000:g} kHz.",
         limits,
         predicted=None,
         heard=residual.disagreement_db(apart),
+        uncertainty=residual.uncertainty_db(apart, max(limits.coverage, 1e-3), limits.difference),
     )
 
 

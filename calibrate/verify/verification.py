@@ -346,7 +346,7 @@ def judge(
         *figures.levels(c, prediction, limits),
         *image.of_sides(c, prediction, limits),
         image.of_phantom(c, prediction, limits),
-        figures.difference(ears.ir, measured.ir, filters, limits),
+        figures.difference(ears, measured, filters, limits),
         *([figures.centre(c, prediction, limits)] if nulls else []),
         *([image.of_beam(c, prediction, limits)] if beamed else []),
         image.polarity(c, limits),

@@ -8,13 +8,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sweetspot.calibrate.plant import gate, grid
+from sweetspot.calibrate.design import Limits
+from sweetspot.calibrate.plant import MeasurementError, gate, grid
+from sweetspot.calibrate.verify.diagnose import causes as diagnosis
 from sweetspot.calibrate.verify.diagnose import clipping, residual
 from sweetspot.calibrate.verify.diagnose.residual import BAND, THIN, Residual
 from sweetspot.measure.deconvolve import inverse
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.sweep import stimulus, synchronised
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.units import power_db
 
 FS, TAPS, ZERO = 47872, 1500, 120
 SHARE = 0.8
@@ -132,6 +135,61 @@ def test_a_common_delay_is_none_of_the_difference_only_where_latency_is_unknown(
     shifted = response(np.roll(one.h, 3, axis=-1), STIMULI)
     assert residual.disagreement_db(residual.of(ears, shifted, filters, SHARE)) > -20.0
     assert residual.disagreement_db(residual.of(ears, shifted, filters, SHARE, timed=False)) < -60.0
+
+
+def noisy(size: float, gain: float = 1.0, again: float = 0.0) -> Residual:
+    """The unit in noise of its session and of its verification, with the woofer at a gain; the direct sound is brief.
+
+    ``size`` and ``again`` are standard deviations of a sample.
+    """
+    rng = np.random.default_rng(7)
+    ears, filters = unit()
+    w = filters.taps.copy()
+    w[:, 0] *= gain
+    got = heard(ears, replace(filters, taps=w))
+    ears = replace(ears, h=ears.h + size * rng.standard_normal(ears.h.shape))
+    got = replace(got, h=got.h + again * rng.standard_normal(got.h.shape))
+    errors = [
+        MeasurementError(np.full((*x.h.shape[:3], TAPS // 2 + 1), s * np.sqrt(TAPS)), 0.0)
+        for x, s in ((ears, size), (got, again))
+    ]
+    end = np.full(len(ears.h), 0.006)
+    return residual.of(ears, got, filters, SHARE, end=end, errors=(errors[0], errors[1]))
+
+
+@pytest.mark.parametrize(("size", "again"), [(0.05, 0.0), (0.0, 0.2), (0.05, 0.1)])
+def test_noise_has_the_power_that_is_expected_of_it(size: float, again: float) -> None:
+    s = noisy(size, again=again)
+    assert s.early is not None
+    assert s.power(s.heard - s.predicted()) == pytest.approx(s.variance(s.noise), rel=0.15)
+    assert s.power(s.early) == pytest.approx(s.variance(s.early_noise), rel=0.25)
+    assert noisy(0.0).variance(noisy(0.0).noise) == 0.0
+
+
+@pytest.mark.parametrize("again", [0.05, 0.2, 0.5, 1.0])
+def test_noise_is_no_difference_of_a_good_unit_and_hides_none_of_a_bad_one(again: float) -> None:
+    """The true difference lies within two standard uncertainties of the one without the noise."""
+    true = residual.disagreement_db(noisy(0.0, 0.7))
+    for limit in (true - 3.0, true + 3.0):
+        s = noisy(0.0, 0.7, again)
+        guard = 2.0 * residual.uncertainty_db(s, 2.0, limit)
+        assert abs(residual.disagreement_db(s) - true) < guard
+    limits = Limits()
+    good = noisy(0.0, again=again)
+    found = residual.disagreement_db(good)
+    raw = power_db(good.power(good.heard - good.predicted()) / good.power(good.predicted()))
+    assert found < raw - 5.0
+    sure = 2.0 * residual.uncertainty_db(good, limits.coverage, limits.difference)
+    assert found - sure < limits.difference
+
+
+def test_noise_after_the_direct_sound_is_no_other_room() -> None:
+    """In noise stronger than what the fault changes, in the direct sound alone."""
+    s, at_m = noisy(0.0, 0.5, 0.06), np.array([[0.0, 0.1, 0.0], [0.1, 0.1, 0.0], [0.1, -0.1, 0.0]])
+    assert s.variance(s.noise) > s.power(s.heard - s.predicted()) / 2.0
+    first = diagnosis.ranked(diagnosis.causes(s, ("woofer", "left", "right"), at_m, 1.7))[0]
+    assert (first.name, "woofer" in first.text) == ("driver level", True)
+    assert 0.7 < first.explained <= 1.0
 
 
 @pytest.mark.parametrize("level", [1.0, 0.5])

@@ -189,12 +189,12 @@ def test_what_is_no_difference_from_the_prediction_states_its_own_cause() -> Non
     def diagnose() -> tuple[tuple[diagnosis.Cause, ...], tuple[str, ...]]:
         return (moved,), ("level",)
 
-    (noise,), ruled_out = verdicts._why(verdict(noisy, metric()), np.zeros(1), diagnose)
+    (noise,), ruled_out = verdicts._why(verdict(noisy, metric()), np.zeros(1), (), diagnose)
     assert (noise.name, noise.evidence, ruled_out) == ("noise", "as measured", ())
     assert "11 dB over the noise, 20 dB are needed" in noise.text
-    assert verdicts._why(verdict(noisy, worse), np.zeros(1), diagnose) == ((moved, noise), ("level",))
+    assert verdicts._why(verdict(noisy, worse), np.zeros(1), (), diagnose) == ((moved, noise), ("level",))
     unguarded = replace(metric(heard=3.0), key="guard")
-    assert [c.name for c in verdicts._why(verdict(unguarded, worse), np.zeros(1), diagnose)[0]] == [
+    assert [c.name for c in verdicts._why(verdict(unguarded, worse), np.zeros(1), (), diagnose)[0]] == [
         "guard off",
         "head moved",
     ]
@@ -462,7 +462,7 @@ def test_a_judgement_gathers_every_metric(monkeypatch: pytest.MonkeyPatch) -> No
         assert seen.pop() == (ears, polar, measured, p, filters, 0.1)
         c = compared
         wanted = [("cancellation", c, p, limits), ("levels", c, p, limits), ("of_sides", c, p, limits)]
-        wanted += [("of_phantom", c, p, limits), ("difference", "ears", "measured", filters, limits)]
+        wanted += [("of_phantom", c, p, limits), ("difference", ears, measured, filters, limits)]
         wanted += [("centre", c, p, limits)] if nulls else []
         wanted += [("of_beam", c, p, limits)] if beamed else []
         wanted += [("polarity", c, limits), ("noise", "ears", "polar", limits)]

@@ -15,7 +15,7 @@ import numpy as np
 
 from sweetspot.calibrate.verify.diagnose import driver_faults, head_faults
 from sweetspot.calibrate.verify.diagnose.driver_faults import LOWEST_GAIN, Found
-from sweetspot.calibrate.verify.diagnose.residual import Residual
+from sweetspot.calibrate.verify.diagnose.residual import LEAST_OWN, Residual
 from sweetspot.rigs.units import Complex, Float, db, from_db
 
 RATES = (44100.0 / 48000.0, 48000.0 / 44100.0, 0.5, 2.0)
@@ -95,7 +95,8 @@ def causes(
         Filters of other filter sets by a name to call them: ``(stimulus, driver, f)`` on the scene's bins.
     """
     p = s.predicted()
-    base = s.left_over(p)
+    noise = s.variance(s.noise)
+    base = max(s.left_over(p) - noise, LEAST_OWN * s.left_over(p))  # noise is nobody's fault
     found = [
         *_level(s, p),
         *(driver_faults.timed if s.timed else driver_faults.untimed)(s, p, drivers),
@@ -117,11 +118,15 @@ def causes(
         *head_faults.moved(s, at, distance_m),
         *_swapped_beside(s, drivers),
     ]
-    judged = [Cause(n, message, 1.0 - left / max(base, 1e-300), k) for n, message, left, k in found]
+    judged = _judged(found, base, noise)
     if max(c.explained for c in judged) < CLEAR:
-        other = head_faults.elsewhere(s)
-        judged += [Cause(n, message, 1.0 - left / max(base, 1e-300), k) for n, message, left, k in other]
+        judged += _judged([*head_faults.elsewhere(s)], base, noise)
     return sorted(judged, key=lambda c: -(c.explained - SIMPLER * c.numbers))
+
+
+def _judged(found: Sequence[tuple[str, str, float, int]], base: float, noise: float) -> list[Cause]:
+    """Causes with their share of a difference ``base``, of what they leave beyond the noise."""
+    return [Cause(n, message, 1.0 - max(left - noise, 0.0) / max(base, 1e-300), k) for n, message, left, k in found]
 
 
 def _swapped_beside(s: Residual, drivers: Sequence[str]) -> Found:
@@ -256,7 +261,8 @@ def _room(s: Residual) -> Found:
     if s.early is None:
         return
     message = "the difference comes after the direct sound: the room, or an object in it, has changed"
-    yield "room changed", message, s.power(s.early), 0
+    later = s.variance(s.noise) - s.variance(s.early_noise)
+    yield "room changed", message, s.power(s.early) + later, 0
 
 
 def _clipping(s: Residual) -> Found:

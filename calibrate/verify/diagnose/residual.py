@@ -1,19 +1,19 @@
 """Residual between measured and predicted responses, on the bins used for diagnosis. The prediction is ``p = sum_d H_d
 W_d``, with the measured paths ``H`` and the filters ``W``. If the processor's latency is unknown, a common delay is
 fitted too, so that latency alone makes no difference. Bins weigh by the inverse power at the near ear, so that no band
-counts more for being loud; those beyond :data:`BAND` do not count.
+counts more for being loud; those in noise count less, and those beyond :data:`BAND` not at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.plant import gate, grid, spectra, transform
+from sweetspot.calibrate.plant import MeasurementError, gate, grid, spectra, transform
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import Complex, Float, power_db
@@ -27,6 +27,16 @@ FALLS = 0.9
 SILENT = 1e-3
 """Frequencies below this share of the median power are weighted as if they had it: what lies below all
 drivers' bands is neither played nor predicted."""
+
+NOISE_KNOWN = 0.1
+"""Standard uncertainty of the power that noise is expected to have, relative."""
+
+LEAST_OWN = 0.1
+"""Least share of a difference that is taken as its own and not the noise's."""
+
+CLEAR_OF_NOISE = 300.0
+"""Frequencies whose power is less than so many times that of their noise are weighted as if they had it: where a unit
+hardly plays, noise counts for little."""
 
 THIN = 4
 """Step of the bins: causes are smooth, and responses of a few ms need no more."""
@@ -61,6 +71,8 @@ class Residual:
         sample; ``None`` where the sweeps are not known.
     share
         Part of what both sides have in common that goes to the centre program.
+    noise, early_noise
+        Variance of measured minus predicted by noise, as ``heard``, and of ``early``; 0 where it is not known.
     """
 
     h: Complex
@@ -74,6 +86,8 @@ class Residual:
     early: Complex | None = None
     clipped: Callable[[float], Complex] | None = None
     share: float = 0.0
+    noise: Float = field(default_factory=lambda: np.zeros(()))
+    early_noise: Float = field(default_factory=lambda: np.zeros(()))
 
     def predicted(self, h: Complex | None = None, w: Complex | None = None) -> Complex:
         """Response of these paths and filters, ``(position, ear, stimulus, f)``."""
@@ -82,6 +96,10 @@ class Residual:
     def power(self, x: Complex) -> float:
         """Weighted power."""
         return float(np.sum(self.weight * np.abs(x) ** 2))
+
+    def variance(self, noise: Float) -> float:
+        """Weighted power that such a variance is expected to have."""
+        return float(np.sum(self.weight * np.broadcast_to(noise, self.heard.shape)))
 
     def gain(self, target: Complex, part: Complex) -> float:
         """Real factor of ``part`` that fits ``target`` best."""
@@ -122,6 +140,7 @@ def of(
     timed: bool = True,
     end: Float | None = None,
     clipped: Callable[[float, Float], Complex] | None = None,
+    errors: tuple[MeasurementError, MeasurementError] | None = None,
 ) -> Residual:
     """Combine measured paths, filters and measured responses.
 
@@ -139,6 +158,8 @@ def of(
         End of the direct sound at each position, s.
     clipped
         Filters of the stimuli at frequencies, when drivers are cut off at a share of their largest sample.
+    errors
+        Of ``ears`` and of ``heard``; without them no noise is expected.
     """
     paths, f = spectra(ears)
     inside = np.flatnonzero((f >= BAND[0]) & (f <= BAND[1]))[::THIN]
@@ -150,26 +171,40 @@ def of(
     w = at(f)
     near = np.mean([np.abs(np.einsum("pdf,df->pf", h[:, e], w[e])) ** 2 for e in (0, 1)], axis=(0, 1))
     apart = _apart(ears, heard, stimuli(filters.taps, share))
-    whole = _until(apart, heard, np.full(len(h), _known_s(ears)))[..., inside]
+    known = np.full(len(h), _known_s(ears))
+    whole = _until(apart, heard, known)[..., inside]
     early = None if end is None else _until(apart, heard, end)[..., inside]
+
+    def noise(until: Float | None) -> Float:
+        if errors is None or until is None:
+            return np.zeros(())
+        own, again = (e.until(ir, until)[..., inside] for e, ir in zip(errors, (ears, heard), strict=True))
+        return np.asarray(np.einsum("sdf,pedf->pesf", np.abs(w) ** 2, own) + again)
+
+    loud = noise(known)
     return Residual(
         h,
         w,
         heard=np.einsum("pedf,sdf->pesf", h, w) + whole,
         f=f,
-        weight=weight_of(near, f),
+        weight=weight_of(near, f, loud.mean(axis=(0, 1, 2)) if loud.ndim else 0.0),
         fs=ears.fs,
         timed=timed,
         at=at,
         early=early,
         clipped=None if clipped is None else lambda level: clipped(level, f),
         share=share,
+        noise=loud,
+        early_noise=noise(end),
     )
 
 
-def weight_of(near: Float, f: Float) -> Float:
-    """Weight of each frequency by the power ``(frequency,)`` at the near ears: all third octaves count equally."""
-    return np.asarray(1.0 / np.maximum(near, max(SILENT * float(np.median(near)), 1e-30)) / f)
+def weight_of(near: Float, f: Float, noise: Float | float = 0.0) -> Float:
+    """Weight of each frequency by the power ``(frequency,)`` at the near ears: all third octaves count equally, but
+    those less that are not :data:`CLEAR_OF_NOISE`, of this variance.
+    """
+    floor = np.maximum(max(SILENT * float(np.median(near)), 1e-30), CLEAR_OF_NOISE * np.asarray(noise))
+    return np.asarray(1.0 / np.maximum(near, floor) / f)
 
 
 def _apart(ears: ImpulseResponse, heard: ImpulseResponse, taps: Float) -> Float:
@@ -207,6 +242,30 @@ def stimuli(programs: NDArray[np.inexact[Any]], share: float) -> NDArray[Any]:
 
 
 def disagreement_db(s: Residual) -> float:
-    """Weighted power of measured minus predicted re predicted, dB, without a common delay."""
+    """Weighted power of measured minus predicted re predicted, dB, without a common delay and what noise adds."""
     p = s.predicted()
-    return float(power_db(s.left_over(p) / max(s.power(p), 1e-300)))
+    return float(power_db(_own(s, s.left_over(p)) / max(s.power(p), 1e-300)))
+
+
+def _own(s: Residual, power: float) -> float:
+    """What is left of the power of a difference without that of the noise."""
+    return max(power - s.variance(s.noise), LEAST_OWN * power)
+
+
+def uncertainty_db(s: Residual, coverage: float, limit_db: float) -> float:
+    """Standard uncertainty of :func:`disagreement_db` by noise, dB, towards a limit.
+
+    With the variance ``v`` of each bin's noise and the weight ``w`` the noise has the power ``sum w v``, which scatters
+    by ``sum (w v)^2`` and is known within :data:`NOISE_KNOWN`; its product with a difference ``d`` of the unit scatters
+    by ``2 sum w^2 |d|^2 v``.
+    """
+    apart = s.heard - s.aligned(s.predicted())
+    noise = np.broadcast_to(s.noise, apart.shape)
+    own, squares = np.maximum(np.abs(apart) ** 2 - noise, 0.0), s.weight**2 * noise
+    scatter = np.sum(squares * (noise + 2.0 * own)) + (NOISE_KNOWN * s.variance(s.noise)) ** 2
+    found, most = _own(s, s.power(apart)), coverage * float(np.sqrt(scatter))
+    if not most:
+        return 0.0
+    above = power_db(found / max(s.power(s.predicted()), 1e-300)) > limit_db
+    worst = max(found - most, 1e-6 * found) if above else found + most
+    return float(abs(power_db(worst / found))) / coverage
