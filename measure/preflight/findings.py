@@ -244,6 +244,8 @@ def of_polarity(observed: Observation) -> Iterator[Finding]:
     most = alike.sum(axis=-1)
     usual = alike[np.arange(len(late)), np.argmax(most, axis=-1)] & (most.max(axis=-1, keepdims=True) > 1)
     clear = (np.abs(np.nan_to_num(cosine)) >= UNCLEAR) & (usual | (np.isfinite(late).sum(axis=-1, keepdims=True) == 1))
+    edges = np.log2([driver.band_hz[0] for driver in observed.rig.driver])
+    clear &= np.abs(edges[list(order_out)] - edges) < 1.0  # a sign is read re the filter of who belongs to the output
     signs = np.where(clear, np.sign(cosine), 0.0)
     if not clear.any():
         return

@@ -11,7 +11,7 @@ from sweetspot.measure.preflight.finding import Finding, Outcome
 from sweetspot.measure.preflight.paths import OCTAVES, Observation
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description, Mic
-from sweetspot.rigs.units import P_REF, db, from_db, power_db
+from sweetspot.rigs.units import P_REF, Float, db, from_db, power_db
 
 WEAK_DB = 10.0
 CHANGED_DB = (3.0, 6.0)
@@ -104,19 +104,39 @@ def _of_drivers(observed: Observation) -> Iterator[Finding]:
         return
     order = observed.patch.best.driver_at if observed.patch else tuple(range(len(observed.rig.driver)))
     known = (heard.snr_db[rows] > 3.0) & (wanted.level_db[mics][:, list(order)] > -200.0)
-    low = np.array(OCTAVES) <= 1000.0 if not observed.from_reference else np.ones(len(OCTAVES), dtype=bool)
-    rest = np.where(known & low, heard.level_db[rows] - wanted.level_db[mics][:, list(order)], np.nan)
-    level = np.array([np.nanmean(rest[:, o]) if np.isfinite(rest[:, o]).any() else np.nan for o in range(len(order))])
-    usual = 0.0 if observed.from_reference else float(np.nanmedian(level)) if np.isfinite(level).any() else 0.0
+    rest = np.where(known, heard.level_db[rows] - wanted.level_db[mics][:, list(order)], np.nan)
+    off = _mean(rest, (0, 2)) if observed.from_reference else _from_others(rest)
     for place, which in enumerate(order):
-        off, name = float(level[place] - usual), observed.rig.driver[which].name
-        if observed.from_reference and abs(off) > CHANGED_DB[0]:
-            outcome: Outcome = "fail" if abs(off) > CHANGED_DB[1] else "warn"
-            text = f"{off:+.1f} dB re the reference (limits {CHANGED_DB[0]:g} and {CHANGED_DB[1]:g} dB)"
-            yield Finding("level", name, outcome, text, {"change_db": off})
-        elif not observed.from_reference and off < -WEAK_DB:
-            text = f"{-off:.0f} dB below the other drivers: check its gain, or its wiring"
-            yield Finding("level", name, "warn", text, {"below_others_db": -off})
+        by, name = float(off[place]), observed.rig.driver[which].name
+        if observed.from_reference and abs(by) > CHANGED_DB[0]:
+            outcome: Outcome = "fail" if abs(by) > CHANGED_DB[1] else "warn"
+            text = f"{by:+.1f} dB re the reference (limits {CHANGED_DB[0]:g} and {CHANGED_DB[1]:g} dB)"
+            yield Finding("level", name, outcome, text, {"change_db": by})
+        elif not observed.from_reference and by < -WEAK_DB:
+            text = f"{-by:.0f} dB below the other drivers: check its gain, or its wiring"
+            yield Finding("level", name, "warn", text, {"below_others_db": -by})
+
+
+def _from_others(rest: Float) -> Float:
+    """Level ``(driver,)`` re the other drivers, dB, by deviations ``(mic, driver, octave)`` from the expected shape.
+
+    Bodies cast shadows above 1 kHz: only tweeters, which have nothing below, are compared there, octave by octave where
+    at least two other drivers play.
+    """
+    each = _mean(rest, (0,))
+    level = _mean(np.where(np.array(OCTAVES) <= 1000.0, each, np.nan), (1,))
+    several = np.isfinite(each).sum(axis=0) >= 3
+    usual = [np.median(one[np.isfinite(one)]) if many else np.nan for one, many in zip(each.T, several, strict=True)]
+    there = np.isfinite(level)
+    bass = level - np.median(level[there]) if there.any() else level
+    return np.asarray(np.where(there, bass, _mean(each - np.array(usual), (1,))))
+
+
+def _mean(x: Float, axes: tuple[int, ...]) -> Float:
+    """Mean of the numbers over axes; not a number where there are none."""
+    there = np.isfinite(x)
+    sums, counts = np.sum(np.where(there, x, 0.0), axis=axes), there.sum(axis=axes)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 HUM_DB_SPL, HUM_DBFS = 40.0, -80.0

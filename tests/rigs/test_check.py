@@ -556,6 +556,37 @@ def test_the_sign_of_an_arrival_is_not_that_of_its_high_pass_filter(low: float, 
         assert polarity * heard.sign(g, f, at) > 0.7
 
 
+def two_way(text: str, folder: Path) -> Description:
+    """The crooked rig with two tweeters more."""
+    tweeters = "".join(
+        f'[[driver]]\nname = "{name}"\nchannel = {channel}\nat = {at}\nband_hz = [1500, 20000]\nunprotected = true\n\n'
+        for name, channel, at in (("tweeter_a", 4, "[0.03, 0.05, 0.03]"), ("tweeter_b", 2, "[0.03, -0.06, 0.02]"))
+    )
+    return parse(text.replace("[[mic]]", f"{tweeters}[[mic]]", 1), folder=folder)
+
+
+@pytest.mark.parametrize("low_db", [0.0, 14.0])
+def test_the_level_of_a_tweeter_is_compared_with_others_in_its_octaves(
+    checked: Check, crooked_text: str, tmp_path: Path, low_db: float
+) -> None:
+    """It has none of the octaves below 1 kHz, in which levels are compared, and was never judged."""
+    rig = two_way(crooked_text, tmp_path)
+    found = checked(rig=rig, plugs={2: (2, 10.0 ** (-low_db / 20.0))}, move=False)
+    weak = {f.subject: f.values["below_others_db"] for f in found if f.check == "level" and f.outcome == "warn"}
+    assert weak == ({"tweeter_b": pytest.approx(low_db, abs=3.0)} if low_db else {})
+    assert not [f for f in found if f.check == "polarity" and f.outcome == "fail"]
+
+
+def test_the_polarity_of_a_tweeter_at_a_woofers_output_is_not_told(
+    checked: Check, crooked_text: str, tmp_path: Path
+) -> None:
+    """Its sign is that of its filter there: what was wired wrongly was called inverted as well."""
+    rig = two_way(crooked_text, tmp_path)
+    woofer = next(d for d in rig.driver if d.name == "woofer").channel
+    found = checked(rig=rig, plugs={2: (woofer, 1.0), woofer: (2, 1.0)}, move=False)
+    assert {(f.check, f.subject) for f in found if f.outcome == "fail"} == {("patch", "tweeter_b"), ("patch", "woofer")}
+
+
 def test_the_way_around_a_sphere() -> None:
     """Straight where it is seen; from behind, two tangents and half the girth less what they span."""
     assert expectation.around([0.1, 0.0, 0.0], [2.0, 0.0, 0.0]) == pytest.approx(1.9)
