@@ -139,11 +139,13 @@ def _cancellation(e: Evidence) -> Picture:
         "cancellation",
         "Cancellation over frequency, before and after",
         f"Cancellation of the direct sound in third octaves at the scoring positions; mean over {over}: {text}.",
-        "Near-ear over far-ear level: higher is better. Lines are means over scoring positions and both sides, shading "
-        "is the 10th to the 90th percentile, and bars are 90 % confidence intervals of each mean (measurement noise "
-        "only). Below, if measured: measured minus predicted on its own scale. The strips show the active limit of "
-        "each band: grey, the head's shadow is enough; green, the target was reached; orange hatched, the effort "
-        "limit; purple dotted, no weights do better at all positions. "
+        "Near-ear over far-ear level of the crosstalk cancellation alone: higher is better. What the virtual "
+        "loudspeakers play to the far ear on purpose is taken out; a program as it plays has the ratio of such a "
+        "loudspeaker. Lines are means over scoring positions and both sides, shading is the 10th to the 90th "
+        "percentile, and bars are 90 % confidence intervals of each mean (measurement noise only). Below, if measured: "
+        "measured minus predicted on its own scale. The strips show the active limit of each band: grey, the head's "
+        "shadow is enough; green, the target was reached; orange hatched, the effort limit; purple dotted, no weights "
+        "do better at all positions. "
         f"Before: {before} alone.",
         draw,
         size=(9.4, 4.9),

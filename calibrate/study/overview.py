@@ -34,7 +34,8 @@ SILENT_DB = 30.0
 the one above it is the edge of that band."""
 
 MEANINGS = {
-    "cancellation": "Near-ear over far-ear power of the direct sound, mean over scoring positions in dB.",
+    "cancellation": "Near-ear over far-ear power of the direct sound, without the virtual loudspeakers' far ear; mean "
+    "over scoring positions in dB.",
     "array effort": "Sum of squared weights re one mean driver at the same near-ear level.",
     "white-noise gain": "Near-ear power over that of uncorrelated driver errors (white noise gain; Cox and others, "
     "1987); re a driver of mean power it is the inverse of effort.",

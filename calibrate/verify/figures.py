@@ -100,7 +100,8 @@ def cancellation(c: Comparison, prediction: Prediction, limits: Limits) -> tuple
     return (
         make.both(
             "cancellation_mean",
-            f"Near-ear over far-ear power of the direct sound at scoring positions, {over}, mean over third octaves.",
+            f"Near-ear over far-ear power of the direct sound at scoring positions, {over}, mean over third octaves; "
+            "of the cancellation alone, without the virtual loudspeakers' far ear.",
             mean, want, got,
         ),
         make.both(
