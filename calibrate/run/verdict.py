@@ -243,6 +243,7 @@ def _causes(run: Path, found: ReadVerification, measured: MeasuredSet, rig: Desc
         share_of(filters),
         timed=found.timed,
         end=found.prediction.whole.end,
+        window=found.prediction.whole.gate,
         clipped=_clipped(rig, filters, used),
         errors=(score.errors, found.ears.errors),
     )

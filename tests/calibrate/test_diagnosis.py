@@ -206,6 +206,25 @@ def test_a_driver_is_named_where_the_latency_is_unknown_too(w: np.ndarray, name:
     assert cause.explained > 0.98
 
 
+@pytest.mark.parametrize("louder", [0.5, 2.0, 6.0])
+def test_a_moved_head_in_a_live_room_is_no_other_room(louder: float) -> None:
+    """The room's sound at another place is another, and no model has it; the direct sound is that of the head."""
+    rng, direct, w = np.random.default_rng(4), paths(), weights()
+    size = louder * np.sqrt(np.mean(np.abs(direct) ** 2) / 2.0)
+    then, now = size * (rng.standard_normal((2, *direct.shape)) + 1j * rng.standard_normal((2, *direct.shape)))
+
+    def heard(there: np.ndarray) -> Residual:
+        early = np.einsum("pedf,sdf->pesf", there - direct, w)
+        got = np.einsum("pedf,sdf->pesf", there + now, w)
+        return replace(scene(), h=direct + then, heard=got, early=early, gated=direct)
+
+    for place in ((0.03, 0.02, 0.1), (0.004, 0.003, 0.0)):
+        cause = found(heard(paths(place)))
+        assert cause.name == "head moved", cause
+        assert cause.explained > 0.9
+    assert found(heard(direct)).name == "room changed"
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.0021, -0.0013])
 def test_a_moved_head_is_found_where_the_latency_is_unknown(delay: float) -> None:
     s = scene(h=paths((0.03, 0.02, 0.1)), late=delay, timed=False)

@@ -15,7 +15,7 @@ import numpy as np
 
 from sweetspot.calibrate.verify.diagnose import driver_faults, head_faults
 from sweetspot.calibrate.verify.diagnose.driver_faults import LOWEST_GAIN, Found
-from sweetspot.calibrate.verify.diagnose.residual import LEAST_OWN, Residual
+from sweetspot.calibrate.verify.diagnose.residual import AS_PREDICTED, Residual, own_power
 from sweetspot.rigs.units import Complex, Float, db, from_db
 
 RATES = (44100.0 / 48000.0, 48000.0 / 44100.0, 0.5, 2.0)
@@ -26,6 +26,9 @@ CLIPPED_AT = tuple(float(from_db(-v)) for v in (0.7, 1.4, 2.8, 4.2, 5.6, 7.0, 9.
 
 SIMPLER = 0.03
 """Required advantage of a cause with more fitted parameters."""
+
+NOT_FAR = 0.1
+"""Largest difference of the direct sound, re its power, where the room is the cause: a head that moves changes both."""
 
 LEAST_SHARE = 0.05
 """Smallest share of the linear form that is distinguished from none."""
@@ -70,6 +73,9 @@ GUARD_OFF, NOISE, DISTORTION, BUZZ, LATENCY, TREBLE = MEASURED = (
 )  # fmt: skip
 """Causes that a metric of the chain states by itself: no difference from the prediction in :data:`residual.BAND`."""
 
+ROOM = "room changed"
+"""The direct sound is not far from its prediction, and what follows it is."""
+
 DESIGN = "design"
 """The unit is good: its design cannot meet the limits."""
 
@@ -96,7 +102,7 @@ def causes(
     """
     p = s.predicted()
     noise = s.variance(s.noise)
-    base = max(s.left_over(p) - noise, LEAST_OWN * s.left_over(p))  # noise is nobody's fault
+    base = own_power(s, s.left_over(p))  # noise is nobody's fault
     found = [
         *_level(s, p),
         *(driver_faults.timed if s.timed else driver_faults.untimed)(s, p, drivers),
@@ -115,10 +121,15 @@ def causes(
         *_room(s),
         *_clipping(s),
         *_others(s, others or {}),
-        *head_faults.moved(s, at, distance_m),
         *_swapped_beside(s, drivers),
     ]
+    direct = s.direct(AS_PREDICTED) or s  # what a room returns to a moved head, no model has
+    apart = own_power(direct, direct.left_over(direct.predicted()))
+    moved = _judged([*head_faults.moved(direct, at, distance_m)], apart, direct.variance(direct.noise))
     judged = _judged(found, base, noise)
+    if direct is not s and max(c.explained for c in moved) >= CLEAR:
+        judged = [c for c in judged if c.name != ROOM]
+    judged += moved
     if max(c.explained for c in judged) < CLEAR:
         judged += _judged([*head_faults.elsewhere(s)], base, noise)
     return sorted(judged, key=lambda c: -(c.explained - SIMPLER * c.numbers))
@@ -257,12 +268,12 @@ def _rates(s: Residual) -> Found:
 
 
 def _room(s: Residual) -> Found:
-    """Everything after the direct sound."""
-    if s.early is None:
+    """Everything after the direct sound, where that itself is not far from its prediction."""
+    if s.early is None or s.direct(NOT_FAR):
         return
     message = "the difference comes after the direct sound: the room, or an object in it, has changed"
     later = s.variance(s.noise) - s.variance(s.early_noise)
-    yield "room changed", message, s.power(s.early) + later, 0
+    yield ROOM, message, s.power(s.early) + later, 0
 
 
 def _clipping(s: Residual) -> Found:

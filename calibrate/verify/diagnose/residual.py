@@ -7,7 +7,7 @@ counts more for being loud; those in noise count less, and those beyond :data:`B
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,9 @@ LEAST_OWN = 0.1
 CLEAR_OF_NOISE = 300.0
 """Frequencies whose power is less than so many times that of their noise are weighted as if they had it: where a unit
 hardly plays, noise counts for little."""
+
+AS_PREDICTED = 0.01
+"""Largest difference of the direct sound, re its power, at which it is as predicted."""
 
 THIN = 4
 """Step of the bins: causes are smooth, and responses of a few ms need no more."""
@@ -73,6 +76,8 @@ class Residual:
         Part of what both sides have in common that goes to the centre program.
     noise, early_noise
         Variance of measured minus predicted by noise, as ``heard``, and of ``early``; 0 where it is not known.
+    gated
+        Direct sound of the paths, as ``h``; ``None`` without a gate.
     """
 
     h: Complex
@@ -88,6 +93,7 @@ class Residual:
     share: float = 0.0
     noise: Float = field(default_factory=lambda: np.zeros(()))
     early_noise: Float = field(default_factory=lambda: np.zeros(()))
+    gated: Complex | None = None
 
     def predicted(self, h: Complex | None = None, w: Complex | None = None) -> Complex:
         """Response of these paths and filters, ``(position, ear, stimulus, f)``."""
@@ -96,6 +102,15 @@ class Residual:
     def power(self, x: Complex) -> float:
         """Weighted power."""
         return float(np.sum(self.weight * np.abs(x) ** 2))
+
+    def direct(self, above: float) -> Residual | None:
+        """The direct sound alone, if its difference is more than ``above``, re its power; ``None`` if not, or without
+        a gate."""
+        if self.early is None or self.gated is None:
+            return None
+        p = self.predicted(h=self.gated)
+        s = replace(self, h=self.gated, heard=p + self.early, noise=self.early_noise, early=None, gated=None)
+        return s if own_power(s, s.left_over(p)) > above * s.power(p) else None
 
     def variance(self, noise: Float) -> float:
         """Weighted power that such a variance is expected to have."""
@@ -141,6 +156,7 @@ def of(
     end: Float | None = None,
     clipped: Callable[[float, Float], Complex] | None = None,
     errors: tuple[MeasurementError, MeasurementError] | None = None,
+    window: gate.Gate | None = None,
 ) -> Residual:
     """Combine measured paths, filters and measured responses.
 
@@ -160,6 +176,8 @@ def of(
         Filters of the stimuli at frequencies, when drivers are cut off at a share of their largest sample.
     errors
         Of ``ears`` and of ``heard``; without them no noise is expected.
+    window
+        Gate of the direct sound of the paths.
     """
     paths, f = spectra(ears)
     inside = np.flatnonzero((f >= BAND[0]) & (f <= BAND[1]))[::THIN]
@@ -196,6 +214,7 @@ def of(
         share=share,
         noise=loud,
         early_noise=noise(end),
+        gated=None if window is None else gate.spectra(ears, window)[..., inside],
     )
 
 
@@ -244,10 +263,10 @@ def stimuli(programs: NDArray[np.inexact[Any]], share: float) -> NDArray[Any]:
 def disagreement_db(s: Residual) -> float:
     """Weighted power of measured minus predicted re predicted, dB, without a common delay and what noise adds."""
     p = s.predicted()
-    return float(power_db(_own(s, s.left_over(p)) / max(s.power(p), 1e-300)))
+    return float(power_db(own_power(s, s.left_over(p)) / max(s.power(p), 1e-300)))
 
 
-def _own(s: Residual, power: float) -> float:
+def own_power(s: Residual, power: float) -> float:
     """What is left of the power of a difference without that of the noise."""
     return max(power - s.variance(s.noise), LEAST_OWN * power)
 
@@ -263,7 +282,7 @@ def uncertainty_db(s: Residual, coverage: float, limit_db: float) -> float:
     noise = np.broadcast_to(s.noise, apart.shape)
     own, squares = np.maximum(np.abs(apart) ** 2 - noise, 0.0), s.weight**2 * noise
     scatter = np.sum(squares * (noise + 2.0 * own)) + (NOISE_KNOWN * s.variance(s.noise)) ** 2
-    found, most = _own(s, s.power(apart)), coverage * float(np.sqrt(scatter))
+    found, most = own_power(s, s.power(apart)), coverage * float(np.sqrt(scatter))
     if not most:
         return 0.0
     above = power_db(found / max(s.power(s.predicted()), 1e-300)) > limit_db
