@@ -72,6 +72,13 @@ class Match:
         for name in ("f", "left_louder_db"):
             object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=1))
 
+    @property
+    def ragged_db(self) -> float:
+        """Standard deviation of the bands that the overall difference is the median of: near 0 for a microphone's gain,
+        which is the same in all of them."""
+        inside = self.left_louder_db[(self.f >= FROM_HZ) & (self.f <= TO_HZ)]
+        return float(np.std(inside, ddof=1)) if len(inside) > 1 else 0.0
+
     def sensitivities(self, left_mv: float, right_mv: float) -> tuple[float, float]:
         """Sensitivities (mV/Pa) under which the ears agree, each changed by half, so that their mean level stays."""
         half = 10.0 ** (self.overall_db / 40.0)

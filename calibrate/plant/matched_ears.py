@@ -17,6 +17,7 @@ import numpy as np
 from sweetspot.measure import ear_matching
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import many
 from sweetspot.rigs.rig_file import EARS, Description
 from sweetspot.rigs.units import Float
 
@@ -57,8 +58,8 @@ def matched(ears: ImpulseResponse, rig: Description, wish: Wish) -> Matched:
     Raises
     ------
     BadInput
-        The ears differ by more than 3 dB (``auto``: and by more than three standard errors); nothing mirrors and ``on``
-        was requested.
+        The ears differ by more than 3 dB (``auto``: and by more than three standard errors, or with a single pair of
+        paths three times the scatter of its bands); nothing mirrors and ``on`` was requested.
     """
     if wish == "off":
         return Matched(0.0, 0.0, "ears not matched: switched off (filter.match_ears)")
@@ -68,14 +69,17 @@ def matched(ears: ImpulseResponse, rig: Description, wish: Wish) -> Matched:
         if wish == "on":
             raise
         return Matched(0.0, 0.0, f"ears not matched: {why}")
-    error = 0.0 if np.isnan(found.overall_error_db) else found.overall_error_db
-    louder = f"{found.overall_db:+.2f} ± {error:.2f} dB".replace("-0.00", "+0.00")
-    line = f"left ear {louder} re the right one ({found.pairs} mirrored paths)"
+    known = not np.isnan(found.overall_error_db)
+    error = found.overall_error_db if known else found.ragged_db
+    louder = f"{found.overall_db:+.2f} {f'± {error:.2f} ' if known else ''}dB".replace("-0.00", "+0.00")
+    line = f"left ear {louder} re the right one ({many(found.pairs, 'mirrored path')})"
     if abs(found.overall_db) > LARGEST_DB and (wish == "on" or abs(found.overall_db) > SURE * error):
         raise BadInput(
             f"the {line}: more than {LARGEST_DB:g} dB apart; check sensitivity_mv_per_pa of {' and '.join(EARS)} "
             '(sweetspot rig calibrate), or set filter.match_ears = "off" in the design'
         )
+    if wish == "auto" and not known:
+        return Matched(0.0, 0.0, f"ears not matched: {line}: the error of a single one is not known")
     if wish == "auto" and not abs(found.overall_db) > SURE * error > 0.0:
         return Matched(0.0, 0.0, f"ears not matched: {line} is within {SURE:g} standard errors")
     half = 0.5 * found.overall_db

@@ -249,6 +249,25 @@ def test_ears_that_differ_are_matched(crooked_text: str) -> None:
     assert "not matched" in matched_ears.matched(mirrored(0.7).at(np.array([0])), lone, "auto").text
 
 
+def test_a_room_that_is_louder_at_one_ear_is_no_microphone(crooked_text: str) -> None:
+    """With a single pair of mirrored paths the error is the scatter of its bands: a wall makes some louder, a wrong
+    sensitivity all alike. A good rig in a room was refused."""
+    text = crooked_text.replace("at = [0.03, -0.07, 0.0]", "at = [0.01, -0.08, 0.0]")
+    rig = parse(text.replace("band_hz = [120, 20000]", "band_hz = [100, 18000]"), folder=Path())
+    one = mirrored(4.0).at(np.array([0]))
+    with pytest.raises(BadInput, match="more than 3 dB apart"):
+        matched_ears.matched(one, rig, "auto")
+    f = np.fft.rfftfreq(900, 1.0 / 47872)
+    ripple = np.interp(np.log(f + 1.0), np.log(100.0) + 0.23 * np.arange(24), np.tile([-3.0, 4.0, 0.0], 8))
+    h = one.h.copy()  # peaks and dips at the left ear
+    h[0, 0] = np.fft.irfft(np.fft.rfft(h[0, 0]) * 10 ** (ripple / 20.0), 900)
+    found = matched_ears.matched(replace(one, h=h), rig, "auto")
+    assert (found.left_db, found.right_db) == (0.0, 0.0)
+    assert "error of a single one is not known" in found.text
+    with pytest.raises(BadInput, match="more than 3 dB apart"):
+        matched_ears.matched(replace(one, h=h), rig, "on")
+
+
 def test_levels_of_a_comparison_are_computed_once(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ears, directions, cancellation and contrast, each predicted and heard; every metric takes its cells from them."""
     made = []
