@@ -238,8 +238,10 @@ def direct(heard: ImpulseResponse, sound: Complex, early: Complex, end: Float) -
 
     Filters spread every arrival over their own length, so that a short window would cut the direct sound and keep some
     of the room. Therefore only the difference between measured and predicted whole responses is windowed, and added to
-    the predicted direct sound: ``sound + window (heard - whole)``. A unit that meets its prediction has exactly the
-    predicted direct sound; of any other, the change is gated.
+    the predicted direct sound: ``g sound + window (heard - g whole)``. A unit that meets its prediction has exactly the
+    predicted direct sound; of any other, the change is gated. ``g`` is the real gain of each microphone that leaves the
+    least difference: without it, a level 1 dB low kept a tenth of the room's sound, and ratios between ears and between
+    directions were those of that sound.
 
     Parameters
     ----------
@@ -252,8 +254,11 @@ def direct(heard: ImpulseResponse, sound: Complex, early: Complex, end: Float) -
     end
         ``(position,)``, s, see :func:`until`.
     """
-    kept = gates.until(heard.h, heard.zero, heard.fs, end)
-    return np.asarray(sound + transform(kept, grid(heard.fs), heard.zero) - early)
+    kept = transform(gates.until(heard.h, heard.zero, heard.fs, end), grid(heard.fs), heard.zero)
+    axes = (0, 2, 3)
+    power = np.sum(np.abs(early) ** 2, axis=axes, keepdims=True)
+    gain = np.sum((kept * np.conj(early)).real, axis=axes, keepdims=True) / np.maximum(power, 1e-300)
+    return np.asarray(gain * (sound - early) + kept)
 
 
 def expected(predicted: Complex, filters: FilterSet) -> Complex:

@@ -86,7 +86,8 @@ def latency(filters: FilterSet, through: ProcessorUsed | None, limits: Limits) -
 
 
 def treble(found: Verification, top_hz: float, limits: Limits) -> list[Metric]:
-    """Level lost in the worst third octave from :data:`TREBLE_HZ` and stimulus; nothing where none of them plays.
+    """Level lost in the worst third octave from :data:`TREBLE_HZ` and stimulus, beyond what each lost below; nothing
+    where none of them plays.
 
     Parameters
     ----------
@@ -104,15 +105,18 @@ def treble(found: Verification, top_hz: float, limits: Limits) -> list[Metric]:
     if not len(centres):
         return []
     want, got = level_db(found.predicted, centres), level_db(found.heard, centres)
-    usual = np.median(level_db(found.predicted, middle), axis=-1, keepdims=True)
-    lost = np.where(want > usual - PLAYED_DB, want - got, -np.inf)
+    below = level_db(found.predicted, middle)
+    usual = np.median(below, axis=-1, keepdims=True)
+    everywhere = np.median(below - level_db(found.heard, middle), axis=-1, keepdims=True)
+    lost = np.where(want > usual - PLAYED_DB, want - got - everywhere, -np.inf)
     stimulus, worst = np.unravel_index(int(np.argmax(lost)), lost.shape)
     if not np.isfinite(lost[stimulus, worst]):
         return []
     names = list(STIMULI)
     explanation = (
-        f"Loss of level re the prediction, mean over positions and ears, the worst third octave from {centres[0]:g} to "
-        f"{centres[-1]:g} Hz of {', '.join(names)}; here {names[stimulus]}, {centres[worst]:g} Hz."
+        f"Loss of level re the prediction, beyond that from {middle[0]:g} Hz on, mean over positions and ears, worst "
+        f"third octave from {centres[0]:g} to {centres[-1]:g} Hz of {', '.join(names)}; here {names[stimulus]}, "
+        f"{centres[worst]:g} Hz."
     )
     return [Metric.of("treble", explanation, limits, predicted=None, heard=float(lost[stimulus, worst]))]
 

@@ -154,6 +154,8 @@ def test_treble_that_is_lost_fails_by_itself(stimulus: int, hz: float) -> None:
     assert whole.verdict == "pass"
     quiet = want.copy()
     quiet[:, :, stimulus, 0.88 * hz < F] *= 0.5
+    (lower,) = chain_figures.treble(verification(want, 0.5 * want), 20000.0, LIMITS)
+    assert lower.heard == pytest.approx(0.0, abs=1e-9), "a level that is low everywhere is none of the treble"
     (lost,) = chain_figures.treble(verification(want, quiet), 20000.0, LIMITS)
     assert (lost.heard, lost.verdict) == (pytest.approx(6.02, abs=0.1), "fail")
     assert f"here {('left', 'right', 'both')[stimulus]}" in lost.explanation
