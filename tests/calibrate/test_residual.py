@@ -183,6 +183,16 @@ def test_noise_is_no_difference_of_a_good_unit_and_hides_none_of_a_bad_one(again
     assert found - sure < limits.difference
 
 
+def test_a_recording_that_is_the_prediction_itself_has_no_uncertain_difference() -> None:
+    s = noisy(0.0, again=0.1)
+    same = replace(s, heard=s.predicted())
+    assert residual.disagreement_db(same) == -300.0
+    assert residual.uncertainty_db(same, 2.0, -22.0) == 0.0
+    almost = replace(same, heard=same.heard * (1.0 + 1e-15))
+    assert 0.0 < residual.uncertainty_db(almost, 2.0, -22.0) < 150.0
+    assert residual.uncertainty_db(noisy(0.0), 2.0, -22.0) == 0.0
+
+
 def test_noise_after_the_direct_sound_is_no_other_room() -> None:
     """In noise stronger than what the fault changes, in the direct sound alone."""
     s, at_m = noisy(0.0, 0.5, 0.06), np.array([[0.0, 0.1, 0.0], [0.1, 0.1, 0.0], [0.1, -0.1, 0.0]])

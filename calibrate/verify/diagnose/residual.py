@@ -283,8 +283,9 @@ def uncertainty_db(s: Residual, coverage: float, limit_db: float) -> float:
     own, squares = np.maximum(np.abs(apart) ** 2 - noise, 0.0), s.weight**2 * noise
     scatter = np.sum(squares * (noise + 2.0 * own)) + (NOISE_KNOWN * s.variance(s.noise)) ** 2
     found, most = own_power(s, s.power(apart)), coverage * float(np.sqrt(scatter))
-    if not most:
+    if not most or not found:  # a recording that is the prediction itself
         return 0.0
-    above = power_db(found / max(s.power(s.predicted()), 1e-300)) > limit_db
+    whole = max(s.power(s.predicted()), 1e-300)
+    above = power_db(found / whole) > limit_db
     worst = max(found - most, 1e-6 * found) if above else found + most
-    return float(abs(power_db(worst / found))) / coverage
+    return float(abs(power_db(worst / whole) - power_db(found / whole))) / coverage
