@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from sweetspot.rigs.acoustics.encoding import Encoding, Single
 from sweetspot.rigs.acoustics.head import SphereHead
 from sweetspot.rigs.acoustics.walls import eyring
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.pictures import lab_overview
 from sweetspot.rigs.lab.pictures.lab_overview import decay_time
 from sweetspot.rigs.lab.sound.fractional_delay import deposited
 from sweetspot.rigs.lab.sound.images import images, reflection
@@ -394,3 +397,20 @@ def test_pulses_between_samples_are_where_they_belong(count: int) -> None:
     exact = np.exp(-2j * np.pi * np.outer(f, at)) @ gain
     found = np.fft.rfft(deposited(at, gain, 4000))[: len(f)]
     assert float(db(np.linalg.norm(found - exact) / np.linalg.norm(exact))) < -70.0
+
+
+@pytest.mark.parametrize(
+    ("band", "at", "found"), [((100.0, 20e3), 1000.0, (76.0, 10e4)), ((1600.0, 20e3), 5657.0, (1216.0, 10e4)),
+                              ((30.0, 160.0), 69.0, (22.8, 210.0))]
+)  # fmt: skip
+def test_the_band_of_a_driver_is_read_where_it_plays(
+    band: tuple[float, float], at: float, found: tuple[float, float]
+) -> None:
+    """Of second-order filters at its edges, 6 dB down at 0.76 of the lower and 1.316 of the upper one."""
+    f = np.geomspace(10.0, 20e3, 3000)
+    level = -10.0 * np.log10((1.0 + (band[0] / f) ** 4) * (1.0 + (f / (band[1] if band[1] < 1e4 else 1e9)) ** 4))
+    seen: Any = SimpleNamespace(f=f, level=level[None], bands=(band,))
+    middle, low, high = lab_overview._band(seen, 0)
+    assert middle == pytest.approx(at, rel=0.05)
+    assert low == pytest.approx(found[0], rel=0.05)
+    assert high == pytest.approx(min(found[1], 20e3), rel=0.05)

@@ -58,6 +58,8 @@ class Overview:
 
     Parameters
     ----------
+    bands
+        Usable band of each driver, Hz.
     channels
         As printed on the box.
     places, axes
@@ -87,6 +89,7 @@ class Overview:
     fs: int
     taps: int
     drivers: tuple[str, ...]
+    bands: tuple[tuple[float, float], ...]
     channels: tuple[int, ...]
     places: Float
     axes: Float
@@ -119,6 +122,7 @@ def overview(world: World) -> Overview:
         fs=rig.fs,
         taps=world.taps,
         drivers=rig.driver_names,
+        bands=tuple(d.band_hz for d in rig.driver),
         channels=tuple(d.channel for d in rig.driver),
         places=centres + axes * radius,
         axes=axes,
@@ -211,7 +215,7 @@ def data(o: Overview) -> dict[str, Any]:
                 "at_m": o.places[n].round(4).tolist(),
                 "azimuth_deg": _azimuth_deg(o.axes[n]),
                 "level_1khz_db_spl": round(_at(o.f, o.level[n], 1000.0), 2),
-                "band_hz": [round(x) for x in _band(o.f, o.level[n])],
+                "band_hz": [round(x) for x in _band(o, n)[1:]],
                 "direct_to_reverberant_db": o.room.direct_db[:, n].round(2).tolist() if o.room else None,
             }
         )
@@ -240,9 +244,9 @@ def text(o: Overview) -> str:
         + ("     direct/reverberant L, R" if o.room else ""),
     ]
     for n, name in enumerate(o.drivers):
-        low, high = _band(o.f, o.level[n])
+        at, low, high = _band(o, n)
         line = f"{name:<20} {o.channels[n]:>7}  {_azimuth_deg(o.axes[n]):>4.0f} deg  "
-        line += f"{_at(o.f, o.level[n], 1000.0):>7.1f} dB SPL   {low:>5.0f} - {high:<6.0f}"
+        line += f"{_at(o.f, o.level[n], at):>7.1f} dB SPL   {low:>5.0f} - {high:<6.0f}"
         if o.room:
             left, right = o.room.direct_db[:, n]
             line += f"      {left:>5.1f} dB {right:>6.1f} dB"
@@ -262,13 +266,20 @@ def _at(f: Float, level: Float, wanted: float) -> float:
     return float(np.interp(wanted, f, level))
 
 
-def _band(f: Float, level: Float) -> tuple[float, float]:
-    """The -6 dB band around 1 kHz, re the mean from 300 Hz to 3 kHz."""
-    mean = level[(f >= 300.0) & (f <= 3000.0)].mean()
+def _band(o: Overview, driver: int) -> tuple[float, float, float]:
+    """Where a driver's level is read, Hz, and its -6 dB band around that.
+
+    It is re the mean from 300 Hz to 3 kHz, read at 1 kHz; for a band beside these, re its own middle.
+    """
+    f, level, (least, most) = o.f, o.level[driver], o.bands[driver]
+    from_hz, to_hz = max(300.0, 1.5 * least), min(3000.0, most / 1.5)
+    if to_hz < 2.0 * from_hz:
+        from_hz, to_hz = least * (most / least) ** 0.25, most * (least / most) ** 0.25
+    at = 1000.0 if from_hz <= 1000.0 <= to_hz else float(np.sqrt(from_hz * to_hz))
+    mean = level[(f >= from_hz) & (f <= to_hz)].mean()
     below = np.flatnonzero(level < mean - 6.0)
-    low = below[f[below] < 1000.0]
-    high = below[f[below] > 1000.0]
-    return float(f[low[-1] + 1] if len(low) else f[0]), float(f[high[0] - 1] if len(high) else f[-1])
+    low, high = below[f[below] < at], below[f[below] > at]
+    return at, float(f[low[-1] + 1] if len(low) else f[0]), float(f[high[0] - 1] if len(high) else f[-1])
 
 
 def in_room(o: Overview, points: Float) -> Float:
