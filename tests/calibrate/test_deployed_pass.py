@@ -37,7 +37,7 @@ NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 KEPT = {"design": 5, "score": 2}
 SERIAL = "S-2"
 SAME_DB = 0.1
-NOISY = ("difference", "signal to noise", "distortion", "latency")
+NOISY = ("difference", "signal to noise", "distortion", "rub and buzz", "latency")
 """Figures of noise and of time, which no processor has as another has them."""
 
 ABSENT = [t for t in ("gcc", "make", "jalv") if shutil.which(t) is None]

@@ -24,7 +24,7 @@ def work(job):
         log.write(run.name + "\\n")
     if run.name == "deadly" or (run.name == "once" and not (run.parent / "died").exists()):
         (run.parent / "died").touch()
-        time.sleep(0.8)  # Dask's nanny does not restart a worker that dies before its start was noted
+        time.sleep(2.0)  # Dask's nanny does not restart a worker that dies before its start was noted
         os._exit(9)
     if run.name == "unsendable":
         return Outcome(job.run, "done", "", {"f": (i for i in range(3))})

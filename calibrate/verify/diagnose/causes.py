@@ -27,8 +27,9 @@ CLIPPED_AT = tuple(float(from_db(-v)) for v in (0.7, 1.4, 2.8, 4.2, 5.6, 7.0, 9.
 SIMPLER = 0.03
 """Required advantage of a cause with more fitted parameters."""
 
-NOT_FAR = 0.1
-"""Largest difference of the direct sound, re its power, where the room is the cause: a head that moves changes both."""
+NOT_FAR = 0.4
+"""Largest difference of the direct sound, re its power, where the room is the cause: a head that moves changes both,
+and a floor that came may reflect within the gate."""
 
 LEAST_SHARE = 0.05
 """Smallest share of the linear form that is distinguished from none."""
